@@ -1,0 +1,1 @@
+"""What chat is: pure values and rules, with no socket, thread, file or clock."""

@@ -1,0 +1,105 @@
+"""Every protective number: its name, its unit, its reason.
+
+Constants are part of the protocol or of a file's format. `Limits` holds what an operator or a test may set.
+This file knows nothing of who enforces a number.
+"""
+
+from typing import Final
+
+import msgspec
+
+NAME_LENGTH: Final = 32
+"""Characters in a username; it must fit beside a message on a narrow terminal."""
+
+ROOM_NAME_LENGTH: Final = 64
+"""Characters in a room's name."""
+
+ID_LENGTH: Final = 64
+"""Characters in a request's `id` and in its `ref`; a ULID has 26, a UUID 36."""
+
+DEVICE_LENGTH: Final = 64
+"""Characters in a device's name."""
+
+PASSWORD_MIN_BYTES: Final = 15
+"""Bytes in a new password: NIST SP 800-63B-4 asks for 15 where the password is the only factor."""
+
+PASSWORD_MAX_BYTES: Final = 1024
+"""Bytes in any password, checked before it is hashed: hashing cost must not grow with what a stranger sends."""
+
+PAGE_RECORDS: Final = 500
+"""Records in one page of history, at most."""
+
+SAFE_INTEGER: Final = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+ROOMS_PER_REQUEST: Final = 1_000
+"""Rooms named in one `sync` request."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a server grants to its peers; times in seconds, sizes in bytes."""
+
+    line_bytes: int = 65_536
+    """A line of the protocol, its newline included: four times the longest text, for escapes and the other fields."""
+
+    text_bytes: int = 16_384
+    """A message's text in UTF-8; longer things are files."""
+
+    handshake_seconds: float = 5.0
+    """From accept to the end of the TLS handshake; a handshake takes 2 round trips."""
+
+    login_seconds: float = 20.0
+    """From the end of the handshake to a login that succeeded."""
+
+    login_failures: int = 3
+    """Failed logins on one connection before it is closed."""
+
+    frame_seconds: float = 10.0
+    """From the first byte of a line to its last; a line that drips in is an attack."""
+
+    ping_seconds: float = 90.0
+    """Silence after which the server asks whether the peer is there."""
+
+    idle_seconds: float = 150.0
+    """Silence after which the peer is gone: a ping without an answer for a minute."""
+
+    close_seconds: float = 1.0
+    """For the last bytes and the TLS goodbye when a connection is closed."""
+
+    connections: int = 20_000
+    """Connections at once; the descriptor limit of the process may be lower and then wins."""
+
+    queue_bytes: int = 1_048_576
+    """Waiting to be written to one connection. Past it, its subscriptions stop being live and read on from the store
+    when it has drained, and its requests are not read until then."""
+
+    in_flight: int = 256
+    """Proposals of one connection that the journal has not answered; past it, the connection is not read."""
+
+    journal_proposals: int = 65_536
+    """Proposals that wait for the journal; past it, `too-many-requests`."""
+
+    batch_records: int = 1_024
+    """Proposals in one commit: enough to make one fsync cheap for each, few enough to answer the first soon."""
+
+    pace_seconds: float = 0.05
+    """How long the journal waits for the reactors to write out a batch before it takes the next:
+    what arrives meanwhile is one larger batch, and one stuck reactor holds up nobody for long."""
+
+    page_bytes: int = 262_144
+    """Encoded records read from the store at a time for one reader that catches up, or one `history`."""
+
+    hash_workers: int = 2
+    """Passwords hashed at once; each takes 19 MiB."""
+
+    hash_queue: int = 16
+    """Logins waiting for a hashing worker; past it, `throttled` at once."""
+
+    read_queue: int = 50_000
+    """Reads waiting for the history worker; a connection has at most one read of each subscription in it."""
+
+    subscriptions: int = 1_000
+    """Rooms that one connection reads at once."""
+
+    stop_seconds: float = 4.0
+    """From SIGTERM to the end, whatever the peers do."""
