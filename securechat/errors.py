@@ -126,6 +126,10 @@ class CredentialError(SecurechatError):
     """The credential file cannot be read, parsed or replaced; the message names the line, never its content."""
 
 
+class LastAdmin(SecurechatError):
+    """The change would leave no active admin account."""
+
+
 class WeakPassword(SecurechatError):
     """A new password is too short, too long or too well known."""
 

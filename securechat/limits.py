@@ -26,6 +26,15 @@ PASSWORD_MIN_BYTES: Final = 15
 PASSWORD_MAX_BYTES: Final = 1024
 """Bytes in any password, checked before it is hashed: hashing cost must not grow with what a stranger sends."""
 
+HASH_MEMORY_MAX: Final = 65_536
+"""KiB that a stored password hash may ask for: three times what new ones take. The library would obey any number."""
+
+HASH_PASSES_MAX: Final = 10
+"""Passes over that memory that a stored password hash may ask for."""
+
+CREDENTIAL_LINE_BYTES: Final = 512
+"""Bytes of a line of the credential file; the longest account, with 64 bytes of salt and of tag, has 254."""
+
 PAGE_RECORDS: Final = 500
 """Records in one page of history, at most."""
 
@@ -34,6 +43,10 @@ SAFE_INTEGER: Final = 2**53 - 1
 
 ROOMS_PER_REQUEST: Final = 1_000
 """Rooms named in one `sync` request."""
+
+EVENT_LINE_BYTES: Final = 16_777_216
+"""A line from the server, as a client takes it, its newline included: the longest is a list of all rooms, and
+100,000 rooms fit; what a hostile server can make a client keep is bounded."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
