@@ -1,0 +1,86 @@
+"""What can be typed in a conversation: a line to say, or one of the commands in the table. It carries nothing out."""
+
+from typing import Final
+
+import msgspec
+
+from securechat.errors import UsageError
+from securechat.limits import PAGE_RECORDS
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One command; `least` and `most` count its arguments, and `text` says that the last takes the rest of the line."""
+
+    name: str
+    arguments: str
+    help: str
+    least: int = 0
+    most: int = 0
+    text: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command("join", "ROOM", "come into a room, and speak there", 1, 1),
+        Command("leave", "[ROOM]", "leave this room, or another", 0, 1),
+        Command("rooms", "", "list the rooms"),
+        Command("who", "[ROOM]", "list who is in this room, or in another", 0, 1),
+        Command("msg", "TARGET TEXT", "say a line in another room, or to a person: /msg @bob hello", 2, 2, text=True),
+        Command(
+            "history", "[N]", f"show the last N records of this room, 20 if not said, {PAGE_RECORDS} at most", 0, 1
+        ),
+        Command("quit", "", "leave the conversation; Ctrl-D does too"),
+        Command("help", "", "show this list"),
+    )
+}
+"""Every command by its name, in the order in which `/help` lists them."""
+
+
+class Say(msgspec.Struct, frozen=True):
+    """A line to say in the current room."""
+
+    text: str
+
+
+class Do(msgspec.Struct, frozen=True):
+    """A command to carry out; its arguments are as many as the table allows."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def read(typed: str) -> Say | Do | None:
+    """What a typed line means; None for a blank one. A line that begins with `//` is said with one slash.
+
+    Raises UsageError for an unknown command (it is never said) and for a wrong number of arguments.
+    """
+    if not typed.strip():
+        return None
+    if typed.startswith("//"):
+        return Say(typed[1:])
+    if not typed.startswith("/"):
+        return Say(typed)
+    name, _, rest = typed[1:].partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(f"There is no command /{name}.", hint="Type /help for the list, or // to say a slash.")
+    arguments = rest.split(maxsplit=command.most - 1) if command.text else rest.split()
+    if not command.least <= len(arguments) <= command.most:
+        raise UsageError(f"Type {command.usage}.")
+    return Do(name, tuple(arguments))
+
+
+def read_count(arguments: tuple[str, ...], default: int) -> int:
+    """The optional number of records; raises UsageError for what is no number from 1 to PAGE_RECORDS."""
+    if not arguments:
+        return default
+    typed = arguments[0]
+    if typed.isascii() and typed.isdigit() and len(typed) <= 4 and 1 <= int(typed) <= PAGE_RECORDS:
+        return int(typed)
+    raise UsageError(f"Type a number from 1 to {PAGE_RECORDS}.")
