@@ -5,6 +5,9 @@ from typing import Final
 
 from securechat.limits import ID_LENGTH, NAME_LENGTH, ROOM_NAME_LENGTH
 
+LOBBY: Final = "lobby"
+"""The room that is there from the start; it has no owner."""
+
 # `\Z`, because `$` would accept a newline after the name. ASCII and lower case, so that no name can pass for another.
 _NAME: Final = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{NAME_LENGTH - 1}}}\Z")
 _ROOM: Final = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{ROOM_NAME_LENGTH - 1}}}\Z")
@@ -15,6 +18,7 @@ _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 NAME_RULE: Final = f"1 to {NAME_LENGTH} of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit"
 ROOM_RULE: Final = f"1 to {ROOM_NAME_LENGTH} of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit"
+ID_RULE: Final = f"1 to {ID_LENGTH} of A-Z, a-z, 0-9, dot, dash, underscore and colon"
 
 
 def is_username(name: str) -> bool:
@@ -25,6 +29,14 @@ def is_username(name: str) -> bool:
 def is_room(name: str) -> bool:
     """Whether a room (no direct room) may have this name: 1 to 64 of `a-z0-9._-`, the first a letter or digit."""
     return _ROOM.match(name) is not None
+
+
+def is_room_key(key: str) -> bool:
+    """Whether a room can have this key: a room's name, or `@` and two usernames in order with a colon between."""
+    if not is_direct(key):
+        return is_room(key)
+    first, second = direct_members(key)
+    return is_username(first) and is_username(second) and first <= second
 
 
 def is_id(value: str) -> bool:
