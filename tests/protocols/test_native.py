@@ -49,6 +49,7 @@ def test_an_event_is_one_line_and_arrives_as_it_was_encoded(event: f.AnyEvent) -
 
 
 def test_what_has_its_default_is_left_out_of_a_line() -> None:
+    assert NativeClientProtocol.encode(f.Sync()) == b'{"type":"sync"}\n'
     assert NativeClientProtocol.encode(f.History(room="lobby")) == b'{"type":"history","room":"lobby"}\n'
     assert NativeProtocol.encode(f.Error(code=Code.STORAGE, message="")) == (
         b'{"type":"error","code":"storage","message":""}\n'
