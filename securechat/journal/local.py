@@ -1,0 +1,40 @@
+"""The order of proposals where one process is the whole server: first come, first served, in memory, bounded.
+
+What waits here is not decided and not acknowledged; if the process ends, the author sends it again.
+"""
+
+from collections import deque
+from threading import Condition
+
+from securechat.journal.journal import Submission
+
+
+class LocalOrder:
+    """A queue that many threads fill and the journal thread empties; at most `limit` proposals wait in it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[Submission] = deque()
+        self._closed = False
+        self._changed = Condition()
+
+    def submit(self, submissions: list[Submission]) -> bool:
+        """Take all of them, in this order and next to each other, or none: False when full or closed."""
+        with self._changed:
+            if self._closed or len(self._waiting) + len(submissions) > self._limit:
+                return False
+            self._waiting.extend(submissions)
+            self._changed.notify()
+            return True
+
+    def take(self, limit: int) -> list[Submission]:
+        """Give the oldest, up to `limit`; wait while there is none. Empty means closed, and nothing is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+
+    def close(self) -> None:
+        """Take nothing more; what waits can still be taken out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()

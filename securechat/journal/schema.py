@@ -1,0 +1,43 @@
+"""The tables of the store, and the marks by which its file is known. Text only: what uses it is `journal.store`.
+
+Rooms are numbered, so that a record does not repeat its room's name. `head` and `time` of a room are those of its
+newest record: kept here too, so that a start reads no record. Whatever changes a table raises FORMAT.
+"""
+
+from typing import Final
+
+APPLICATION: Final = 0x53436854
+"""SQLite's application_id of our files: "SChT"."""
+
+FORMAT: Final = 1
+"""SQLite's user_version: the tables below."""
+
+SCHEMA: Final = (
+    """CREATE TABLE rooms (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        private INTEGER NOT NULL,
+        head INTEGER NOT NULL,
+        time INTEGER NOT NULL
+    )""",
+    """CREATE TABLE members (
+        room INTEGER NOT NULL REFERENCES rooms (number),
+        account TEXT NOT NULL,
+        PRIMARY KEY (room, account)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE records (
+        room INTEGER NOT NULL REFERENCES rooms (number),
+        seq INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        id TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (room, seq)
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX records_by_id ON records (sender, id) WHERE id <> ''",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {FORMAT}",
+)

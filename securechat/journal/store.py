@@ -1,0 +1,278 @@
+"""The store: what was decided, durable and queryable, in one SQLite file. The only place that speaks SQL to it.
+
+One connection writes (the journal's thread); each reader has a connection of its own, so reading never waits for
+writing. It must not know any rule of chat: it keeps what it is given.
+"""
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from securechat.chat.model import Record, Room
+from securechat.chat.names import LOBBY
+from securechat.errors import StorageFailed, StorageFull
+from securechat.journal.schema import APPLICATION, FORMAT, SCHEMA
+from securechat.limits import SAFE_INTEGER
+
+SETTINGS: Final = (
+    "journal_mode = WAL",
+    "wal_autocheckpoint = 1000",
+    # What one long reader made the WAL grow to is given back to the disk.
+    "journal_size_limit = 67108864",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+)
+
+# SQLite's numbers: with 1 a commit survives the process, with 2 the power supply too (it syncs the WAL each time).
+SYNCHRONOUS: Final = {"normal": 1, "full": 2}
+
+BUSY_SECONDS: Final = 5.0
+"""For another process, such as a backup, to let go of the file."""
+
+RECORD_OVERHEAD: Final = 256
+"""Bytes that a record takes on the wire besides its text, at most about: names, id and numbers."""
+
+_ROOMS: Final = "SELECT number, name, owner, topic, private, head, time FROM rooms"
+# CROSS JOIN keeps this order: each asked pair is looked up in the index, which nearly always says that there is none.
+_RECORDED: Final = """
+    SELECT rooms.name, seq, kind, sender, records.id, records.time, text
+    FROM json_each(?) AS asked CROSS JOIN records CROSS JOIN rooms ON number = room
+    WHERE sender = json_extract(value, '$[0]') AND records.id = json_extract(value, '$[1]') AND records.id <> ''"""
+_SAVE_ROOM: Final = """
+    INSERT INTO rooms (number, name, owner, topic, private, head, time) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (number) DO UPDATE SET
+        owner = excluded.owner, topic = excluded.topic, private = excluded.private,
+        head = excluded.head, time = excluded.time"""
+_SAVE_RECORD: Final = "INSERT INTO records (room, seq, kind, sender, id, time, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SAVE_MEMBER: Final = "INSERT INTO members (room, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_DROP_MEMBER: Final = "DELETE FROM members WHERE room = ? AND account = ?"
+_PAGE: Final = """
+    SELECT seq, kind, sender, id, time, text FROM records
+    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
+
+_OWNERSHIP: Final = "Look at the owner and the permissions of the file and of its folder."
+_FAILURES: Final = {
+    sqlite3.SQLITE_NOTADB: ("is no chat database", "Restore it from a backup, or move it away to begin anew."),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", "Restore it from a backup."),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _OWNERSHIP),
+    sqlite3.SQLITE_READONLY: ("cannot be written", _OWNERSHIP),
+    sqlite3.SQLITE_BUSY: ("is held by another program", "End that program, then try again."),
+    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "Free some space, then try again."),
+}
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Records of one room, oldest first; `more`: there are others further on in the direction of reading."""
+
+    records: list[Record]
+    more: bool
+
+
+class Store:
+    """The file as its one writer sees it: opened and closed by whoever made it, used by one thread at a time.
+
+    `durability` is "full" (a commit survives a power cut) or "normal" (it survives the end of the process only).
+    Raises StorageFailed when the file cannot be opened, is no store, or was made by a newer securechat.
+    """
+
+    def __init__(self, path: Path, durability: Literal["full", "normal"]) -> None:
+        self._path = path
+        self._numbers: dict[str, int] = {}
+        _create_file(path)
+        self.connection = _connect(path, "rw")
+        """The writer's connection; public for tests that limit its size, count its commits or make it fail."""
+        try:
+            self._prepare(SYNCHRONOUS[durability])
+        except sqlite3.Error as error:
+            self.close()
+            raise _failure(path, error) from error
+        except StorageFailed:
+            self.close()
+            raise
+
+    def load(self) -> list[Room]:
+        """Read every room with its members, but no record; it comes before the first batch. Raises StorageFailed."""
+        members: dict[int, list[str]] = {}
+        try:
+            for number, account in self.connection.execute("SELECT room, account FROM members"):
+                members.setdefault(number, []).append(account)
+            rows = self.connection.execute(_ROOMS).fetchall()
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        self._numbers = {name: number for number, name, *_ in rows}
+        return [
+            Room(name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time)
+            for number, name, owner, topic, private, head, time in rows
+        ]
+
+    def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """Find what is recorded under these authors and ids (none empty), by author and id. Raises StorageFailed."""
+        if not ids:
+            return {}
+        try:
+            # One statement for the whole batch: three times quicker than one for each, also where threads compete.
+            rows = self.connection.execute(_RECORDED, (msgspec.json.encode(ids).decode(),)).fetchall()
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        return {(row[3], row[4]): Record(*row) for row in rows}
+
+    def commit(self, rooms: Iterable[Room], records: Iterable[Record], members: Mapping[tuple[str, str], bool]) -> None:
+        """Write a batch in one transaction: once this returns, all of it is on the disk.
+
+        `rooms` are those that changed, as they are now; `members` says by room and account who came and who went.
+        Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
+        """
+        rows = [(self._number(r.name), r.name, r.owner, r.topic, r.private, r.head, r.time) for r in rooms]
+        numbers = self._numbers
+        came = [(numbers[room], account) for (room, account), inside in members.items() if inside]
+        went = [(numbers[room], account) for (room, account), inside in members.items() if not inside]
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self.connection.executemany(_SAVE_ROOM, rows)
+            self.connection.executemany(_SAVE_MEMBER, came)
+            self.connection.executemany(_DROP_MEMBER, went)
+            self.connection.executemany(
+                _SAVE_RECORD, ((numbers[r.room], r.seq, r.kind, r.sender, r.id, r.time, r.text) for r in records)
+            )
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._undo(error) from error
+
+    def reader(self) -> "Reader":
+        """Open a connection for one more thread to read with. Raises StorageFailed."""
+        return Reader(self._path)
+
+    def close(self) -> None:
+        """Let go of the file; what was not committed is gone."""
+        self.connection.close()
+
+    def _prepare(self, synchronous: int) -> None:
+        new = self._is_new()
+        for setting in (*SETTINGS, f"synchronous = {synchronous}"):
+            self.connection.execute(f"PRAGMA {setting}").fetchall()
+        kept = (self._pragma("journal_mode"), self._pragma("synchronous"))
+        if kept != ("wal", synchronous):
+            raise StorageFailed(
+                f"{self._path} cannot be made durable: SQLite keeps {kept[0]} and synchronous {kept[1]}.",
+                hint="It needs a local disk, not a network share.",
+            )
+        self.connection.execute("BEGIN IMMEDIATE")
+        if new:
+            for statement in SCHEMA:
+                self.connection.execute(statement)
+            self.connection.execute(_SAVE_ROOM, (1, LOBBY, "", "", False, 0, 0))
+        # It changes nothing, but fails where SQLite has quietly opened the file for reading only.
+        self.connection.execute("UPDATE rooms SET head = head WHERE FALSE")
+        self.connection.execute("COMMIT")
+
+    def _is_new(self) -> bool:
+        """Whether the file is still empty. Raises StorageFailed where another program or a newer one wrote it."""
+        if self._pragma("schema_version") == 0:
+            return True
+        if self._pragma("application_id") != APPLICATION:
+            what, hint = _FAILURES[sqlite3.SQLITE_NOTADB]
+            raise StorageFailed(f"{self._path} {what}.", hint=hint)
+        version = self._pragma("user_version")
+        if version != FORMAT:
+            raise StorageFailed(
+                f"{self._path} was written by a newer securechat (format {version}; this one writes {FORMAT}).",
+                hint="Run the newer one.",
+            )
+        return False
+
+    def _pragma(self, name: str) -> object:
+        return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    def _number(self, name: str) -> int:
+        # Numbers are given in order and rooms are never taken away; after a batch that failed, `load` sets it right.
+        return self._numbers.setdefault(name, len(self._numbers) + 1)
+
+    def _undo(self, error: sqlite3.Error) -> StorageFull | StorageFailed:
+        """Give up the transaction and say what that means for the batch."""
+        try:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        except sqlite3.Error as second:
+            return _failure(self._path, second)
+        if _code(error) == sqlite3.SQLITE_FULL:
+            return StorageFull(f"{self._path} cannot grow: the disk is full.", hint="Free some space.")
+        return _failure(self._path, error)
+
+
+class Reader:
+    """The file as one reading thread sees it: read-only, and not held up by the writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = _connect(path, "ro")
+
+    def page(
+        self, room: str, *, after: int | None = None, before: int | None = None, limit: int, max_bytes: int
+    ) -> Page:
+        """Read the records of one room that follow `after`; without it the newest, or the newest before `before`.
+
+        At most `limit` records of about `max_bytes` in all, but one at least where there is one. An unknown room has
+        none. Raises StorageFailed.
+        """
+        query = _PAGE if after is not None else f"{_PAGE} DESC"
+        bounds = (0 if after is None else after, SAFE_INTEGER if before is None else before)
+        records: list[Record] = []
+        more = False
+        try:
+            with closing(self._connection.execute(query, (room, *bounds))) as rows:
+                for seq, kind, sender, id, time, text in rows:
+                    max_bytes -= len(text.encode()) + RECORD_OVERHEAD
+                    if len(records) == limit or (records and max_bytes < 0):
+                        more = True
+                        break
+                    records.append(Record(room, seq, kind, sender, id, time, text))
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        if after is None:
+            records.reverse()
+        return Page(records, more)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def _create_file(path: Path) -> None:
+    """Make an empty file that only its owner can read, where there is none; SQLite makes its other files like it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise StorageFailed(f"There is no folder {path.parent}.", hint="Make it, or name another home.") from None
+    except OSError as error:
+        raise StorageFailed(f"{path} cannot be made: {os.strerror(error.errno or 0)}.", hint=_OWNERSHIP) from None
+    try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
+    # As a URI, for its mode; quoted as bytes, because a path may hold any. Made by one thread, used by another.
+    uri = f"file://{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    try:
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code, in the low byte of the extended one (sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
+    what, hint = _FAILURES.get(_code(error), (f"cannot be used: {error}", "Look at the system's log for disk errors."))
+    return StorageFailed(f"{path} {what}.", hint=hint)
