@@ -1,0 +1,55 @@
+"""`securechat serve`: run the server on the files of one home."""
+
+import os
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from securechat.cli.app import app
+from securechat.cli.options import Home
+
+
+class LogFormat(StrEnum):
+    """How log lines look on stderr."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen on (default 127.0.0.1); '' for all.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port (default 7443); 0 for a free one.", show_default=False, min=0, max=65535),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Look at everything a start needs, say so, and exit.")] = False,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Log lines for people or for machines (default: by the terminal).")
+    ] = None,
+    home: Home = Path(),
+) -> None:
+    """Run the chat server."""
+    from securechat.config import load_config
+    from securechat.server import server as server_module
+    from securechat.server.logs import Log
+
+    flags = {"host": host, "port": port, "log_format": log_format.value if log_format else None}
+    config = load_config(home, os.environ, flags)
+    if check:
+        server_module.check(home, config)
+        typer.echo("Everything that a start needs is in order.", err=True)
+        return
+    server = server_module.Server(home, config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.ask_to_stop())
+    with Log(config.log_format):
+        server.start()
+        typer.echo(f"securechat is listening on {server.address}")
+        server.wait()
+        server.stop()

@@ -1,0 +1,359 @@
+"""One TLS socket: handshake with a deadline, read, a bounded outgoing queue, flush, and an orderly end.
+
+It belongs to one reactor for life; every method runs on that reactor's thread. It turns bytes into requests with its
+protocol and hands them to its session; it knows no account, no room and no other connection.
+"""
+
+import contextlib
+import enum
+import logging
+import selectors
+import socket
+import ssl
+import time
+from collections import deque
+from typing import Protocol as Interface
+
+from securechat.errors import ProtocolError
+from securechat.limits import Limits
+from securechat.protocols.frames import AnyEvent, AnyRequest, Logout
+from securechat.protocols.native import NativeProtocol
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+RECORD_BYTES = 16_384
+"""The most that one TLS record holds (RFC 8446, 5.1): a read of this size leaves nothing decrypted behind."""
+
+READS_A_TURN = 8
+"""TLS records read from one connection before the others have their turn."""
+
+WRITE_BYTES = 262_144
+"""Queued bytes that are joined for one run of TLS writes."""
+
+log = logging.getLogger(__name__)
+
+
+class Phase(enum.Enum):
+    """Where a connection is in its life; it only moves down this list."""
+
+    HANDSHAKE = enum.auto()
+    OPEN = enum.auto()
+    FLUSHING = enum.auto()
+    LINGERING = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Owner(Interface):
+    """What a connection needs of its reactor."""
+
+    limits: Limits
+
+    def watch(self, connection: "Connection", before: int, mask: int) -> None: ...
+    def flush_later(self, connection: "Connection") -> None: ...
+    def hear_later(self, connection: "Connection") -> None: ...
+    def expect(self, connection: "Connection", deadline: float) -> None: ...
+    def opened(self, connection: "Connection") -> "Listening": ...
+    def closed(self, connection: "Connection") -> None: ...
+
+
+class Listening(Interface):
+    """What a connection needs of its session."""
+
+    def hears(self) -> bool: ...
+    def handle(self, item: AnyRequest | ProtocolError) -> None: ...
+    def drained(self) -> None: ...
+    def check(self, now: float) -> float: ...
+    def ended(self) -> None: ...
+    def deafen(self) -> None: ...
+
+
+class Connection:
+    """One peer's TLS connection, from accept to close."""
+
+    __slots__ = (
+        "_deadline",
+        "_mask",
+        "_out",
+        "_owner",
+        "_phase",
+        "_queue",
+        "_read_waits_for",
+        "_received",
+        "_socket",
+        "_write_waits_for",
+        "address",
+        "frame_began",
+        "heard",
+        "protocol",
+        "queued",
+        "session",
+    )
+
+    def __init__(self, raw: socket.socket, address: str, context: ssl.SSLContext, owner: Owner) -> None:
+        """Take over an accepted socket. Raises OSError when the peer is gone already."""
+        raw.setblocking(False)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = context.wrap_socket(
+            raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        self._owner = owner
+        self._phase = Phase.HANDSHAKE
+        self._mask = 0
+        self._queue: deque[bytes] = deque()
+        self._out: memoryview | None = None
+        self._read_waits_for = READ
+        self._write_waits_for = 0
+        self._received: deque[AnyRequest | ProtocolError] = deque()
+        self._deadline = time.monotonic() + owner.limits.handshake_seconds
+        self.address = address
+        self.protocol = NativeProtocol(owner.limits.line_bytes)
+        self.queued = 0
+        self.heard = 0.0
+        self.frame_began: float | None = None
+        self.session: Listening | None = None
+        owner.expect(self, self._deadline)
+        self._shake_hands()
+
+    # --- what the session says -------------------------------------------------------------------
+
+    def tell(self, event: AnyEvent) -> None:
+        """Queue one event for the peer."""
+        self.queue(self.protocol.encode(event))
+
+    def queue(self, data: bytes) -> None:
+        """Queue encoded events; they are written at the end of the reactor's turn."""
+        if self._phase is Phase.OPEN:
+            if not self.queued:
+                self._owner.flush_later(self)
+            self._queue.append(data)
+            self.queued += len(data)
+
+    def finish(self, *last: AnyEvent) -> None:
+        """Say the last events, write out what is queued and close, within `close_seconds` whatever the peer does."""
+        if self._phase is Phase.HANDSHAKE:
+            self.drop()
+        elif self._phase is Phase.OPEN:
+            for event in last:
+                self.tell(event)
+            self._phase = Phase.FLUSHING
+            self._received.clear()
+            self._set_deadline(time.monotonic() + self._owner.limits.close_seconds)
+            self._owner.flush_later(self)
+
+    def deafen(self) -> None:
+        """Hear no more requests; what is queued is still written."""
+        if self.session:
+            self.session.deafen()
+        elif self._phase is Phase.HANDSHAKE:
+            self.drop()
+
+    def forget_received(self) -> None:
+        """Drop the requests that came behind the one being handled."""
+        self._received.clear()
+
+    # --- what the reactor says -------------------------------------------------------------------
+
+    def ready(self, mask: int) -> None:
+        """The socket can do what it was watched for."""
+        if self._phase is Phase.HANDSHAKE:
+            self._shake_hands()
+        elif self._phase is Phase.LINGERING:
+            self._linger()
+        else:
+            if mask & self._write_waits_for:
+                self.flush()
+            if mask & self._read_waits_for and self._may_read():
+                self._read()
+
+    def hear(self) -> None:
+        """Hand received requests to the session for as long as it hears; read on when none is left."""
+        session = self.session
+        while self._phase is Phase.OPEN and session and self._received and session.hears():
+            session.handle(self._received.popleft())
+        self._watch()
+
+    def flush(self) -> None:
+        """Write what is queued, as far as the peer takes it."""
+        was_blocked, self._write_waits_for = self._write_waits_for, 0
+        try:
+            while self._phase in (Phase.OPEN, Phase.FLUSHING) and (self._out or self._queue):
+                if self._out is None:
+                    self._out = self._join()
+                sent = self._socket.send(self._out)
+                self.queued -= sent
+                if was_blocked:
+                    self.heard = time.monotonic()  # a peer that takes what it did not take before is there
+                self._out = self._out[sent:] if sent < len(self._out) else None
+        except ssl.SSLWantWriteError:
+            self._write_waits_for = WRITE
+        except ssl.SSLWantReadError:
+            self._write_waits_for = READ
+        except OSError as error:
+            self._lost(error)
+            return
+        if self._phase is Phase.FLUSHING and not self.queued:
+            self._say_goodbye()
+        elif self._phase is Phase.OPEN and self.session:
+            self.session.drained()
+            self.hear()
+        else:
+            self._watch()
+
+    def check(self, now: float) -> None:
+        """Act on the deadline that has passed, if one has, and ask to be called again at the next."""
+        if self._phase is Phase.OPEN and self.session:
+            self._set_deadline(self.session.check(now))
+        elif self._phase is not Phase.CLOSED:
+            if now < self._deadline:
+                self._owner.expect(self, self._deadline)
+                return
+            if self._phase is Phase.HANDSHAKE:
+                log.info("handshake not finished in time", extra={"peer": self.address})
+            self.drop()
+
+    def drop(self) -> None:
+        """Close at once, without a word."""
+        if self._phase is Phase.CLOSED:
+            return
+        self._watch(0)
+        self._phase = Phase.CLOSED
+        self._queue.clear()
+        self._received.clear()
+        self._out = None
+        self._socket.close()
+        session, self.session = self.session, None
+        if session:
+            session.ended()
+        self._owner.closed(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether events can still be queued."""
+        return self._phase is Phase.OPEN
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the socket is closed."""
+        return self._phase is Phase.CLOSED
+
+    # --- TLS ------------------------------------------------------------------------------------
+
+    def _shake_hands(self) -> None:
+        try:
+            self._socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._watch(READ)
+        except ssl.SSLWantWriteError:
+            self._watch(WRITE)
+        except OSError as error:
+            log.info("handshake failed: %s", _reason(error), extra={"peer": self.address})
+            self.drop()
+        else:
+            self._phase = Phase.OPEN
+            self.heard = time.monotonic()
+            self.session = self._owner.opened(self)
+            self.check(self.heard)
+            self._watch()
+
+    def _read(self) -> None:
+        self._read_waits_for = READ
+        try:
+            for _ in range(READS_A_TURN):
+                data = self._socket.recv(RECORD_BYTES)
+                self.heard = time.monotonic()
+                if not data:
+                    self._received.extend(self.protocol.receive_eof())
+                    self._received.append(Logout())  # what it asked for before is still answered
+                    self.hear()
+                    return
+                items = self.protocol.receive(data)
+                self._time_frame(bool(items))
+                self._received.extend(items)
+                self.hear()
+                if not self._may_read():
+                    return
+            if self._socket.pending():
+                self._owner.hear_later(self)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLWantWriteError:
+            self._read_waits_for = WRITE
+        except OSError as error:
+            self._lost(error)
+            return
+        self._watch()
+
+    def _may_read(self) -> bool:
+        return self._phase is Phase.OPEN and not self._received and self.session is not None and self.session.hears()
+
+    def _time_frame(self, ended: bool) -> None:
+        if not self.protocol.partial:
+            self.frame_began = None
+        elif ended or self.frame_began is None:
+            self.frame_began = self.heard
+            self._set_deadline(self.heard + self._owner.limits.frame_seconds)
+
+    def _say_goodbye(self) -> None:
+        # The peer's own goodbye is not waited for in TLS: what it still sends is read and thrown away below TLS, for
+        # closing a socket with unread bytes resets it, and the reset can destroy our last words on their way.
+        self._phase = Phase.LINGERING
+        with contextlib.suppress(OSError):
+            self._socket.unwrap()  # the first call sends close_notify; that it would wait for the peer's is cut short
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.drop()
+            return
+        self._watch(READ)
+        self._linger()
+
+    def _linger(self) -> None:
+        try:
+            for _ in range(READS_A_TURN):
+                if not self._socket.recv(RECORD_BYTES):
+                    self.drop()
+                    return
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop()
+
+    def _lost(self, error: OSError) -> None:
+        log.info("connection lost: %s", _reason(error), extra={"peer": self.address})
+        self.drop()
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for the selector."""
+        return self._socket.fileno()
+
+    # --- small parts ----------------------------------------------------------------------------
+
+    def _join(self) -> memoryview:
+        parts: list[bytes] = []
+        size = 0
+        while self._queue and size < WRITE_BYTES:
+            parts.append(self._queue.popleft())
+            size += len(parts[-1])
+        return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _watch(self, mask: int | None = None) -> None:
+        if mask is None:
+            mask = self._write_waits_for
+            if self._phase is Phase.LINGERING or self._may_read():
+                mask |= self._read_waits_for
+        if mask != self._mask and self._phase is not Phase.CLOSED:
+            self._owner.watch(self, self._mask, mask)
+            self._mask = mask
+
+    def _set_deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._phase is not Phase.CLOSED:
+            self._owner.expect(self, deadline)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLEOFError):
+        return "the peer cut it without a TLS goodbye"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS error").replace("_", " ").lower()
+    return error.strerror or type(error).__name__

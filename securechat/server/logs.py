@@ -1,0 +1,97 @@
+"""The log: lines on stderr, as text for people or JSON for machines, in UTC, written by a thread of its own.
+
+Every value is escaped, since names and addresses come from strangers; nothing here sees a message's text, a password or
+a token, because nobody logs one.
+"""
+
+import json
+import logging
+import logging.handlers
+import queue
+import sys
+import time
+from typing import TextIO
+
+QUEUE_LINES = 10_000
+"""Lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
+
+_FIELDS = ("peer", "account", "session")
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+
+
+def _escape(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-22T20:15:00.123Z info logged in peer=127.0.0.1:5000 account=alice`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = [f"{name}={_escape(str(value))}" for name in _FIELDS if (value := getattr(record, name, ""))]
+        parts = [_stamp(record), record.levelname.lower(), _escape(record.getMessage()), *fields]
+        line = " ".join(parts)
+        if record.exc_text or record.exc_info:
+            text = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type] # not None here
+            line += "".join(f"\n  {_escape(row)}" for row in text.splitlines())
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, message, and peer, account, session, traceback where there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        row = {"time": _stamp(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        row |= {name: str(value) for name in _FIELDS if (value := getattr(record, name, ""))}
+        if record.exc_text or record.exc_info:
+            row["traceback"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type] # not None
+        return json.dumps(row)
+
+
+class _Handler(logging.handlers.QueueHandler):
+    """Puts records into the bounded queue, and counts those that it could not take."""
+
+    lost = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record  # the formatter runs on the other side of the queue, in this same process
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.lost += 1
+
+
+class Log:
+    """The package's log while a server runs."""
+
+    def __init__(self, style: str, stream: TextIO = sys.stderr) -> None:
+        """`style` is `text`, `json`, or `auto`: text on a terminal, JSON otherwise."""
+        as_text = style == "text" or (style == "auto" and stream.isatty())
+        sink = logging.StreamHandler(stream)
+        sink.setFormatter(TextFormatter() if as_text else JsonFormatter())
+        records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LINES)
+        self._handler = _Handler(records)
+        self._listener = logging.handlers.QueueListener(records, sink)
+        self._logger = logging.getLogger("securechat")
+
+    def __enter__(self) -> "Log":
+        self._logger.setLevel(logging.INFO)
+        self._logger.propagate = False
+        self._logger.addHandler(self._handler)
+        self._listener.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._logger.removeHandler(self._handler)
+        self._logger.propagate = True
+        if self._handler.lost:
+            self._handler.enqueue(
+                self._logger.makeRecord(
+                    "securechat", logging.WARNING, __file__, 0, "%d log lines were lost", (self._handler.lost,), None
+                )
+            )
+        self._listener.stop()

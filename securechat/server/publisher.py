@@ -1,0 +1,47 @@
+"""From the journal's thread to the reactors: publishes each committed batch, and says when it has been written out.
+
+This is the pace of the server: the journal takes its next batch when this one is out, and what has come meanwhile is
+then one larger batch, encoded once and written once.
+"""
+
+import threading
+from collections.abc import Sequence
+
+from securechat.journal.journal import Batch
+from securechat.server.fanout import Delivery
+from securechat.server.reactor import Reactor
+
+
+class Publisher:
+    """What the journal knows of the reactors."""
+
+    def __init__(self) -> None:
+        self._reactors: Sequence[Reactor] = ()
+        self._number = 0
+        self._written: dict[Reactor, int] = {}
+        self._changed = threading.Condition()
+
+    def serve(self, reactors: Sequence[Reactor]) -> None:
+        """Publish to these reactors from now on."""
+        self._reactors = reactors
+
+    def publish(self, batch: Batch) -> None:
+        """Have every reactor fan the batch out; returns at once. For the journal's thread alone."""
+        self._number += 1
+        delivery = Delivery(batch)
+        for reactor in self._reactors:
+            reactor.deliver(self._number, delivery)
+
+    def wait_written(self, seconds: float) -> None:
+        """Wait until every reactor has written out the last batch, but no longer than `seconds`."""
+        with self._changed:
+            self._changed.wait_for(self._is_written, seconds)
+
+    def written(self, reactor: Reactor, number: int) -> None:
+        """A reactor has written out the batches up to this one."""
+        with self._changed:
+            self._written[reactor] = number
+            self._changed.notify()
+
+    def _is_written(self) -> bool:
+        return all(self._written.get(reactor, 0) >= self._number for reactor in self._reactors)

@@ -1,0 +1,311 @@
+"""A thread with a selector that owns connections: it waits, lets them read, write and time out, and fans batches out.
+
+Other threads only leave a note (`post`). It blocks on nothing but its selector: no disk, no hashing, no lock held over
+I/O. It knows frames and batches; what a request means is the session's, what a byte means the protocol's.
+"""
+
+import collections
+import contextlib
+import heapq
+import itertools
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol as Interface
+from typing import TypeVarTuple
+
+from securechat.chat.model import Outcome
+from securechat.errors import Code
+from securechat.journal.journal import Batch, Submission
+from securechat.limits import Limits
+from securechat.protocols.frames import Bye
+from securechat.server.connection import Connection
+from securechat.server.fanout import Delivery, Origin, Subscription
+from securechat.server.services import Services
+from securechat.server.session import Session
+
+Arguments = TypeVarTuple("Arguments")
+
+log = logging.getLogger(__name__)
+
+
+class Written(Interface):
+    """Who wants to know that a batch has been written out."""
+
+    def written(self, reactor: "Reactor", number: int) -> None: ...
+
+
+class Reactor:
+    """One thread's connections, their sessions and subscriptions."""
+
+    def __init__(self, number: int, services: Services, pace: Written) -> None:
+        self.number = number
+        self.services = services
+        self.limits: Limits = services.config.limits
+        self.live: dict[str, set[Subscription]] = {}
+        """The subscriptions that are level with their room, by room."""
+        self._pace = pace
+        self._selector = selectors.DefaultSelector()
+        self._near, self._far = socket.socketpair()
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        self._selector.register(self._near, selectors.EVENT_READ, None)
+        self._notes: collections.deque[Callable[[], None]] = collections.deque()
+        self._woken = False
+        self._timers: list[tuple[float, int, Connection]] = []
+        self._tie = itertools.count()
+        self._connections: set[Connection] = set()
+        self._sessions: dict[str, set[Session]] = {}
+        self._dirty: list[Connection] = []
+        self._again: list[Connection] = []
+        self._proposals: list[Submission] = []
+        self._batch_number = 0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name=f"reactor-{number}")
+
+    # --- from other threads ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, note: Callable[[], None]) -> None:
+        """Have the reactor's thread call this soon; safe from every thread."""
+        self._notes.append(note)
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):  # full: a wake-up is on its way; closed: nobody is left to wake
+                self._far.send(b"\0")
+
+    def post_for(self, connection: Connection, note: Callable[[], None]) -> None:
+        """The same, where a bug in the note is the end of this connection's session."""
+        self.post(lambda: self._guard(connection, note))
+
+    def adopt(self, raw: socket.socket, address: str) -> None:
+        """Own this accepted socket from now on."""
+        self.post(lambda: self._adopt(raw, address))
+
+    def deliver(self, number: int, delivery: Delivery) -> None:
+        """Fan a committed batch out; `number` comes back through `written`."""
+        self.post(lambda: self._deliver(number, delivery))
+
+    def end_sessions(self, accounts: Iterable[str], bye: Bye) -> None:
+        """End every session of these accounts."""
+        names = frozenset(accounts)
+        self.post(lambda: self._end_sessions(names, bye))
+
+    def quiesce(self, done: Callable[[], None]) -> None:
+        """Hear no more requests; `done` is called when what was heard has been handed to the journal."""
+
+        def note() -> None:
+            for connection in tuple(self._connections):
+                connection.deafen()
+            self._submit()
+            done()
+
+        self.post(note)
+
+    def end(self, bye: Bye) -> None:
+        """Say goodbye to every peer, and end the thread when all are closed."""
+
+        def note() -> None:
+            self._ending = True
+            for connection in tuple(self._connections):
+                connection.finish(bye)
+
+        self.post(note)
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the thread's end; False when it is not there after `seconds`."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def connections(self) -> int:
+        """How many sockets it owns."""
+        return len(self._connections)
+
+    # --- for its connections and sessions ----------------------------------------------------------
+
+    def watch(self, connection: Connection, before: int, mask: int) -> None:
+        """Wait for other things than before on this connection's socket; 0 is nothing."""
+        if not mask:
+            self._selector.unregister(connection)
+        elif before:
+            self._selector.modify(connection, mask, connection)
+        else:
+            self._selector.register(connection, mask, connection)
+
+    def flush_later(self, connection: Connection) -> None:
+        """Write this connection's queue at the end of the turn."""
+        self._dirty.append(connection)
+
+    def hear_later(self, connection: Connection) -> None:
+        """Read this connection again in the next turn: TLS has decrypted what the selector cannot see."""
+        self._again.append(connection)
+
+    def expect(self, connection: Connection, deadline: float) -> None:
+        """Call the connection's `check` at this time of the monotonic clock."""
+        heapq.heappush(self._timers, (deadline, next(self._tie), connection))
+
+    def opened(self, connection: Connection) -> Session:
+        """A session for a connection whose handshake is done."""
+        return Session(connection, self)
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is no more."""
+        self._connections.discard(connection)
+        self.services.connection_closed()
+
+    def propose(self, origin: Origin) -> None:
+        """Hand a proposal to the journal at the end of the turn; its session hears the outcome."""
+        self._proposals.append(Submission(origin.proposal, origin))
+
+    def entered(self, account: str, session: Session) -> None:
+        """The session is logged in to this account."""
+        self._sessions.setdefault(account, set()).add(session)
+
+    def left(self, account: str, session: Session) -> None:
+        """The session of this account is over."""
+        sessions = self._sessions.get(account, set())
+        sessions.discard(session)
+        if not sessions:
+            self._sessions.pop(account, None)
+
+    # --- the loop ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not (self._ending and not self._connections):
+                self._turn()
+        finally:
+            self._selector.close()
+            self._near.close()
+            self._far.close()
+
+    def _turn(self) -> None:
+        busy = self._notes or self._dirty or self._again or self._proposals
+        ready = self._selector.select(0 if busy else self._until_timer())
+        again, self._again = self._again, []
+        for connection in again:
+            self._guard(connection, connection.ready, selectors.EVENT_READ)
+        for key, mask in ready:
+            if key.data is None:
+                self._take_wake_up()
+            else:
+                self._guard(key.data, key.data.ready, mask)
+        self._take_notes()
+        self._run_timers()
+        self._submit()
+        self._flush()
+
+    def _until_timer(self) -> float | None:
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _take_wake_up(self) -> None:
+        # In this order: a note that comes between the two lines is taken in this very turn.
+        with contextlib.suppress(BlockingIOError):
+            self._near.recv(4096)
+        self._woken = False
+
+    def _take_notes(self) -> None:
+        for _ in range(len(self._notes)):
+            note = self._notes.popleft()
+            try:
+                note()
+            except Exception:
+                log.exception("a note to the reactor failed")
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            connection = heapq.heappop(self._timers)[2]
+            if not connection.is_closed:
+                self._guard(connection, connection.check, now)
+
+    def _submit(self) -> None:
+        if not self._proposals:
+            return
+        proposals, self._proposals = self._proposals, []
+        if not self.services.journal.submit(proposals):
+            for submission in proposals:
+                self._tell_outcome(submission.origin, self.services.refusal())
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            self._guard(connection, connection.flush)
+        if self._batch_number:
+            self._pace.written(self, self._batch_number)
+            self._batch_number = 0
+
+    def _guard(self, connection: Connection, act: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
+        """Rule 6: a bug in one session ends that session; the thread lives on."""
+        try:
+            act(*arguments)
+        except Exception:
+            log.exception("session failed", extra={"peer": connection.address})
+            try:
+                connection.finish(Bye(code=Code.INTERNAL, message="The server has a bug; its operator can see it."))
+            except Exception:
+                log.exception("the failed session could not be ended", extra={"peer": connection.address})
+                connection.drop()
+
+    # --- notes --------------------------------------------------------------------------------------
+
+    def _adopt(self, raw: socket.socket, address: str) -> None:
+        if self._ending:
+            raw.close()
+            self.services.connection_closed()
+            return
+        try:
+            connection = Connection(raw, address, self.services.context(), self)
+        except OSError as error:
+            raw.close()
+            self.services.connection_closed()
+            log.info("peer left before the handshake: %s", error.strerror, extra={"peer": address})
+            return
+        if not connection.is_closed:
+            self._connections.add(connection)
+
+    def _end_sessions(self, names: frozenset[str], bye: Bye) -> None:
+        for name in names:
+            for session in tuple(self._sessions.get(name, ())):
+                session.connection.finish(bye)
+
+    def _deliver(self, number: int, delivery: Delivery) -> None:
+        self._batch_number = number
+        batch = delivery.batch
+        for origin, outcome in batch.outcomes:
+            self._tell_outcome(origin, outcome)
+        for gain in batch.gained:
+            for session in tuple(self._sessions.get(gain.account, ())):
+                self._guard(session.connection, session.gained, gain.room, gain.after)
+        for room in batch.records:
+            self._fan_out(room, delivery)
+        self._take_away(batch)
+
+    def _fan_out(self, room: str, delivery: Delivery) -> None:
+        subscriptions = self.live.get(room)
+        if not subscriptions:
+            return
+        behind = [subscription for subscription in subscriptions if not delivery.send(subscription)]
+        for subscription in behind:
+            subscription.session.subscriptions.fell_behind(subscription)
+
+    def _take_away(self, batch: Batch) -> None:
+        for loss in batch.lost:
+            room = batch.view.rooms.get(loss.room)
+            if room is not None and loss.account in room.members:
+                continue  # back in already, within the same batch
+            for session in tuple(self._sessions.get(loss.account, ())):
+                session.subscriptions.end(loss.room)
+
+    def _tell_outcome(self, origin: object, outcome: Outcome) -> None:
+        assert isinstance(origin, Origin)
+        session = origin.session
+        if session.reactor is self and not session.is_over:
+            self._guard(session.connection, session.decided, origin, outcome)

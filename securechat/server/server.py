@@ -1,0 +1,208 @@
+"""The only file that knows all the parts: start, stop, and what happens when the disk fails. It serves one home."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from securechat.accounts.authentication import Authenticator
+from securechat.accounts.credentials import CredentialFile
+from securechat.certificates import CertificateFolder, server_context
+from securechat.config import Config
+from securechat.errors import Code, SecurechatError, StorageFailed
+from securechat.journal.journal import Journal
+from securechat.journal.local import LocalOrder
+from securechat.journal.store import Reader, Store
+from securechat.protocols.frames import Bye
+from securechat.server.keeper import Keeper
+from securechat.server.listener import Listener, listen, show_address
+from securechat.server.publisher import Publisher
+from securechat.server.reactor import Reactor
+from securechat.server.services import Services
+from securechat.server.workers import Workers
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+RETRY_SECONDS = 2.0
+"""When clients are told to come back after a shutdown: a restart takes about a second."""
+
+log = logging.getLogger(__name__)
+
+
+def check(home: Path, config: Config) -> None:
+    """Look at everything that a start needs, without listening: keys, certificates, accounts, store.
+
+    Raises SecurechatError at the first thing that a start would refuse.
+    """
+    _context(home, config)
+    Authenticator(CredentialFile(home / "credentials"))
+    with contextlib.closing(Store(home / "chat.db", config.durability)):
+        pass
+
+
+class Server:
+    """A chat server on the files of one home; start it once, stop it once."""
+
+    def __init__(self, home: Path, config: Config) -> None:
+        self._home = home
+        self._config = config
+        self._parts = contextlib.ExitStack()
+        self._asked_to_stop = threading.Event()
+        self._failure: StorageFailed | None = None
+        self.address = ""
+        """Where it listens, as `host:port`, once it is started."""
+        self.port = 0
+
+    def start(self) -> None:
+        """Open the home, listen, and serve on threads of its own.
+
+        Raises SecurechatError when anything that it needs is missing, malformed or taken; nothing is left open then.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self._parts.close()
+            raise
+
+    def wait(self) -> None:
+        """Wait until a stop is asked for, or the disk has failed."""
+        self._asked_to_stop.wait()
+
+    def ask_to_stop(self) -> None:
+        """End `wait`; safe from signal handlers and every thread."""
+        self._asked_to_stop.set()
+
+    def stop(self) -> None:
+        """Stop accepting, commit what is queued, tell the peers and close, within `stop_seconds`; once is enough.
+
+        Raises StorageFailed, once, when that is why the server stops.
+        """
+        self._asked_to_stop.set()
+        self._parts.close()
+        log.info("stopped")
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
+
+    def _start(self) -> None:
+        config, limits, parts = self._config, self._config.limits, self._parts
+        parts.enter_context(_only_server(self._home))
+        context = _context(self._home, config)
+        authenticator = Authenticator(CredentialFile(self._home / "credentials"))
+        store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
+        listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
+        _raise_descriptor_limit()
+
+        publisher = Publisher()
+        journal = Journal(
+            LocalOrder(limits.journal_proposals),
+            store,
+            publisher,
+            limits,
+            lambda: time.time_ns() // 1_000_000,
+            self._failed,
+        )
+        hashing = Workers[Authenticator]("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator)
+        reading = Workers[Reader]("reading", 1, limits.read_queue, store.reader)
+        services = Services(config, lambda: context, authenticator, hashing, reading, journal)
+        self._reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
+        publisher.serve(self._reactors)
+        listener = Listener(listening, self._reactors, services)
+        keeper = Keeper(authenticator, self._end_sessions)
+
+        # Each is stopped in the opposite order: the listener first, the store last.
+        for workers in (hashing, reading):
+            workers.start()
+            parts.callback(workers.stop)
+        for reactor in self._reactors:
+            reactor.start()
+        parts.callback(self._end_reactors)
+        journal.start()
+        parts.callback(self._stop_journal, journal)
+        keeper.start()
+        parts.callback(keeper.stop)
+        listener.start()
+        parts.callback(listener.stop)
+        self._journal = journal
+        self.port = listening.getsockname()[1]
+        self.address = show_address((config.host or listening.getsockname()[0], self.port))
+        log.info("listening on %s", self.address)
+
+    def _stop_journal(self, journal: Journal) -> None:
+        share = self._config.limits.stop_seconds / 4
+        quiet = [threading.Event() for _ in self._reactors]
+        for reactor, event in zip(self._reactors, quiet, strict=True):
+            reactor.quiesce(event.set)
+        for event in quiet:
+            event.wait(share / len(quiet))
+        if not journal.stop(2 * share):
+            log.error("the journal did not finish in time: what it had not acknowledged is not stored")
+
+    def _end_reactors(self) -> None:
+        if self._failure:
+            bye = Bye(code=Code.STORAGE, message="The server's disk failed.")
+        else:
+            bye = Bye(code=Code.SHUTDOWN, message="The server stops.", retry_after=RETRY_SECONDS)
+        for reactor in self._reactors:
+            reactor.end(bye)
+        deadline = time.monotonic() + self._config.limits.close_seconds + self._config.limits.stop_seconds / 4
+        for reactor in self._reactors:
+            if not reactor.join(max(0.0, deadline - time.monotonic())):
+                log.error("reactor %d did not end in time", reactor.number)
+
+    def _end_sessions(self, accounts: Iterable[str]) -> None:
+        bye = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
+        names = frozenset(accounts)
+        for reactor in self._reactors:
+            reactor.end_sessions(names, bye)
+
+    def _failed(self, error: StorageFailed) -> None:
+        log.critical("no more can be stored: %s", error)
+        self._failure = error
+        self._asked_to_stop.set()
+
+
+def _context(home: Path, config: Config) -> "SSLContext":
+    folder = CertificateFolder(home / "certs")
+    return server_context(
+        folder.server_certificate, folder.server_key, minimum=config.tls_minimum, group=config.tls_group
+    )
+
+
+@contextlib.contextmanager
+def _only_server(home: Path) -> Iterator[None]:
+    """Hold the home's lock: two servers on one store would give two orders."""
+    path = home / "server.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise SecurechatError(f"{path} cannot be opened: {os.strerror(error.errno or 0)}.") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            process = os.read(descriptor, 20).decode("ascii", "replace").strip()
+            raise SecurechatError(
+                f"Another server (process {process or 'unknown'}) runs on {home}.",
+                hint="Stop it, or use another --home.",
+            ) from None
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _raise_descriptor_limit() -> None:
+    # A connection is a descriptor, and the usual soft limit of 1,024 is for programs that use select().
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

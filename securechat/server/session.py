@@ -1,0 +1,250 @@
+"""One client's session: its way in (login), its deadlines, and its end. What it asks for once it is in is `requests`.
+
+It runs on its reactor's thread alone and never blocks: passwords are hashed by workers. It knows frames, never bytes.
+"""
+
+import enum
+import logging
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from securechat import __version__
+from securechat.accounts.authentication import Authenticator
+from securechat.accounts.credentials import Account
+from securechat.chat.model import Outcome
+from securechat.chat.names import is_username
+from securechat.errors import Code, ProtocolError
+from securechat.protocols import frames
+from securechat.protocols.frames import AnyEvent, AnyRequest, Bye, Error
+from securechat.protocols.native import State, refusal
+from securechat.server.connection import Connection
+from securechat.server.fanout import Origin
+from securechat.server.requests import RETRY_SECONDS, Requests
+from securechat.server.subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    from securechat.server.reactor import Reactor
+
+
+class Hearing(enum.Enum):
+    """Whether requests are heard; it only moves down this list."""
+
+    ON = enum.auto()
+    LEAVING = enum.auto()
+    """The peer said goodbye: what it proposed before is still answered."""
+    OFF = enum.auto()
+    """The server stops."""
+
+
+SOON = 0.1
+"""Seconds until a deadline that has passed is looked at again: its consequence is on its way."""
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """One connection's session, logged in or on its way."""
+
+    def __init__(self, connection: Connection, reactor: "Reactor") -> None:
+        self.connection = connection
+        self.reactor = reactor
+        self.username = ""
+        self.is_over = False
+        self.queue_bytes = reactor.limits.queue_bytes
+        self.subscriptions = Subscriptions(self)
+        self._limits = reactor.limits
+        self._state = State.GREETED
+        self._requests: Requests | None = None
+        self._id = secrets.token_hex(8)
+        self._began = connection.heard
+        self._failures = 0
+        self._pinged = False
+        self._hearing = Hearing.ON
+        self.tell(
+            frames.Hello(
+                protocol=1,
+                auth=("password",),
+                limits=frames.LineLimits(line=self._limits.line_bytes, text=self._limits.text_bytes),
+            )
+        )
+
+    # --- what its connection says -------------------------------------------------------------------
+
+    def hears(self) -> bool:
+        """Whether the next request may be handled now; if not, it waits in the connection, and the peer behind it."""
+        return (
+            self._state is not State.CHECKING
+            and self._hearing is Hearing.ON
+            and self.connection.queued < self.queue_bytes
+            and (self._requests is None or self._requests.hears())
+        )
+
+    def handle(self, item: AnyRequest | ProtocolError) -> None:
+        """Act on one request, or answer one error of the protocol."""
+        self._pinged = False
+        error = item if isinstance(item, ProtocolError) else refusal(self._state, item)
+        if error is not None:
+            self._tell_error(error)
+        elif isinstance(item, frames.Login):
+            self._login(item)
+        elif isinstance(item, frames.Logout):
+            self._hearing = Hearing.LEAVING
+            self._leave_when_answered()
+        elif isinstance(item, frames.Ping):
+            self.tell(frames.PongAnswer(ref=item.ref))
+        elif self._requests and not isinstance(item, frames.Pong | ProtocolError):
+            self._requests.handle(item)
+
+    def drained(self) -> None:
+        """The connection's queue was written out, at least in part."""
+        self.subscriptions.read_on()
+
+    def deafen(self) -> None:
+        """Handle no further request."""
+        self._hearing = Hearing.OFF
+        self.connection.hear()
+
+    def check(self, now: float) -> float:
+        """Act on the deadline that has passed by `now`; return the next. Times are of the monotonic clock."""
+        limits, heard, began = self._limits, self.connection.heard, self.connection.frame_began
+        if self._state is not State.IN and now >= self._began + limits.login_seconds:
+            self.give_up(Code.TOO_SLOW, f"No login within {limits.login_seconds:g} seconds.")
+        elif began is not None and now >= began + limits.frame_seconds:
+            self.give_up(Code.TOO_SLOW, f"A line did not end within {limits.frame_seconds:g} seconds.")
+        elif now >= heard + limits.idle_seconds:
+            self.give_up(Code.IDLE, f"Nothing was heard for {limits.idle_seconds:g} seconds.")
+        elif now >= heard + limits.ping_seconds and not self._pinged:
+            self._pinged = True
+            self.tell(frames.PingPeer())
+        deadlines = [heard + (limits.idle_seconds if self._pinged else limits.ping_seconds)]
+        if self._state is not State.IN:
+            deadlines.append(self._began + limits.login_seconds)
+        if began is not None:
+            deadlines.append(began + limits.frame_seconds)
+        return max(min(deadlines), now + SOON)
+
+    def ended(self) -> None:
+        """The connection is closed."""
+        self.is_over = True
+        self.subscriptions.end_all()
+        if self._state is State.IN:
+            self.reactor.left(self.username, self)
+            log.info("session ended", extra=self.who())
+
+    # --- what its reactor says -----------------------------------------------------------------------
+
+    def decided(self, origin: Origin, outcome: Outcome) -> None:
+        """The journal has decided one of this session's proposals."""
+        if self._requests:
+            self._requests.decided(origin, outcome)
+            self._leave_when_answered()
+            self.connection.hear()
+
+    def gained(self, room: str, after: int) -> None:
+        """The account has become a member of this room, behind its record `after`."""
+        if self._requests:
+            self._requests.gained(room, after)
+
+    def _leave_when_answered(self) -> None:
+        if self._hearing is Hearing.LEAVING and not (self._requests and self._requests.in_flight):
+            self.connection.finish(Bye(code=Code.LOGGED_OUT, message="Goodbye."))
+
+    # --- login ------------------------------------------------------------------------------------------
+
+    def _login(self, request: frames.Login) -> None:
+        username, password = request.username, request.password
+
+        def verify(authenticator: Authenticator) -> Account | None:
+            return authenticator.check(username, password)
+
+        deliver = self.on_its_thread(lambda result: self._verified(request, result))
+        if self.reactor.services.hashing.submit(verify, deliver):
+            self._state = State.CHECKING
+        else:
+            self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
+
+    def _verified(self, request: frames.Login, result: Account | Exception | None) -> None:
+        self._state = State.GREETED
+        if isinstance(result, Exception):
+            log.error("a login could not be checked: %s", result, extra=self.who())
+            self.connection.finish(
+                Error(ref=request.ref, code=Code.INTERNAL, message="The login could not be checked.")
+            )
+        elif result is None or not self._is_current(result):
+            self._refuse_login(request)
+        else:
+            self._enter(request, result)
+        self.connection.hear()
+
+    def _is_current(self, account: Account) -> bool:
+        # The file may have changed while the result was on its way; from here on, a change ends the session.
+        current = self.reactor.services.authenticator.accounts.get(account.name)
+        return current is not None and current.active and current.password == account.password
+
+    def _refuse_login(self, request: frames.Login) -> None:
+        self._failures += 1
+        self.connection.forget_received()
+        shown = request.username if is_username(request.username) else "a name that no account can have"
+        log.warning("login failed for %s", shown, extra=self.who())
+        error = Error(ref=request.ref, code=Code.BAD_CREDENTIALS, message="The username or the password is wrong.")
+        if self._failures >= self._limits.login_failures:
+            self.connection.finish(error, Bye(code=Code.BAD_CREDENTIALS, message=f"{self._failures} logins failed."))
+        else:
+            self.tell(error)
+
+    def _enter(self, request: frames.Login, account: Account) -> None:
+        self._state = State.IN
+        self.username = account.name
+        self._requests = Requests(self)
+        self.reactor.entered(account.name, self)
+        log.info("logged in", extra=self.who())
+        view = self.reactor.services.view
+        rooms = (view.rooms[key] for key in sorted(view.rooms_of.get(account.name, ())))
+        self.tell(
+            frames.Welcome(
+                ref=request.ref,
+                username=account.name,
+                role=account.role,
+                session=self._id,
+                version=__version__,
+                rooms=tuple(self._requests.room_state(room) for room in rooms),
+            )
+        )
+
+    # --- answers and small parts ---------------------------------------------------------------------------
+
+    def tell(self, event: AnyEvent) -> None:
+        """Queue an event for the peer."""
+        self.connection.tell(event)
+
+    def refuse(self, ref: str | None, code: Code, message: str, retry_after: float | None = None) -> None:
+        """Answer a request with an error."""
+        self.tell(Error(ref=ref, code=code, message=message, retry_after=retry_after))
+
+    def give_up(self, code: Code, message: str) -> None:
+        """Say goodbye with this reason, and close."""
+        log.info("closed for %s", code, extra=self.who())
+        self.connection.finish(Bye(code=code, message=message))
+
+    def on_its_thread(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
+        """What a worker may call with its result: `act` gets it on this session's thread, if the session lives."""
+
+        def note(result: Any) -> None:
+            if not self.is_over:
+                act(result)
+
+        return lambda result: self.reactor.post_for(self.connection, lambda: note(result))
+
+    def who(self) -> dict[str, str]:
+        """What a log line says of this session."""
+        return {"peer": self.connection.address, "account": self.username, "session": self._id}
+
+    def _tell_error(self, error: ProtocolError) -> None:
+        answer = Error(ref=error.ref, code=error.code, message=error.message)
+        # A peer that sends garbage before it logs in is no client of ours, and is given no more tries.
+        if error.fatal or (self._state is State.GREETED and error.code is not Code.NOT_LOGGED_IN):
+            log.info("closed for %s", error.code, extra=self.who())
+            self.connection.finish(answer)
+        else:
+            self.tell(answer)

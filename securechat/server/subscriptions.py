@@ -1,0 +1,102 @@
+"""What one session reads: each room from a cursor, live or catching up; one mechanism for joining with a past,
+reconnecting, reading a long history and being slow.
+
+It runs on its reactor's thread; pages are read by a worker. It knows nothing of requests and of who may read what.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from securechat.errors import Code
+from securechat.server.fanout import Reading, Subscription
+from securechat.server.pages import read_on
+
+if TYPE_CHECKING:
+    from securechat.server.session import Session
+
+log = logging.getLogger(__name__)
+
+
+class Subscriptions:
+    """The subscriptions of one session."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._live = session.reactor.live
+        self._services = session.reactor.services
+        self._page_bytes = session.reactor.limits.page_bytes
+        self._all: dict[str, Subscription] = {}
+        self._behind: dict[str, Subscription] = {}
+        self._paging = False
+
+    def __contains__(self, room: str) -> bool:
+        return room in self._all
+
+    def begin(self, room: str, cursor: int) -> None:
+        """Read this room from the cursor on; a subscription that reads it already is replaced."""
+        self.end(room)
+        subscription = self._all[room] = Subscription(self._session, room, cursor)
+        self._level_or_wait(subscription)
+        self.read_on()
+
+    def end(self, room: str) -> None:
+        """Read this room no more."""
+        subscription = self._all.pop(room, None)
+        self._behind.pop(room, None)
+        if subscription and subscription.reading is Reading.LIVE:
+            self._leave_the_live(subscription)
+
+    def end_all(self) -> None:
+        """Read nothing more."""
+        for room in tuple(self._all):
+            self.end(room)
+
+    def fell_behind(self, subscription: Subscription) -> None:
+        """A batch did not fit in the queue: what is lacking is read from the store when there is room."""
+        self._leave_the_live(subscription)
+        self._wait(subscription)
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Have the next page read for a subscription that is behind, if the connection's queue has room for it."""
+        session = self._session
+        # One page at a time for a session: so the workers' queue, twice as long as connections are many, is never full.
+        if not self._behind or self._paging or session.connection.queued > session.queue_bytes // 2:
+            return
+        subscription = self._behind.pop(next(iter(self._behind)))
+        subscription.reading = Reading.PAGING
+        self._paging = True
+        work = read_on(subscription.room, subscription.cursor, session.username, self._page_bytes)
+        deliver = session.on_its_thread(lambda page: self._paged(subscription, page))
+        if not self._services.reading.submit(work, deliver):
+            session.give_up(Code.TOO_MANY_REQUESTS, "Too many are reading at once.")
+
+    def _paged(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
+        self._paging = False
+        if isinstance(page, Exception):
+            log.error("records could not be read: %s", page, extra=self._session.who())
+            self._session.give_up(Code.STORAGE, "The server cannot read its store.")
+            return
+        if self._all.get(subscription.room) is subscription:  # else it ended, or began anew from another cursor
+            data, subscription.cursor = page
+            self._session.connection.queue(data)
+            self._level_or_wait(subscription)
+        self.read_on()
+
+    def _level_or_wait(self, subscription: Subscription) -> None:
+        # The journal's view is at least as new as the batches this reactor has seen: who is level with it misses none.
+        if subscription.cursor >= self._services.view.rooms[subscription.room].head:
+            subscription.reading = Reading.LIVE
+            self._live.setdefault(subscription.room, set()).add(subscription)
+        else:
+            self._wait(subscription)
+
+    def _wait(self, subscription: Subscription) -> None:
+        subscription.reading = Reading.BEHIND
+        self._behind[subscription.room] = subscription
+
+    def _leave_the_live(self, subscription: Subscription) -> None:
+        live = self._live[subscription.room]
+        live.discard(subscription)
+        if not live:
+            del self._live[subscription.room]

@@ -1,0 +1,22 @@
+"""A server for each test that asks for one; what it needs is made once a test, its certificate once a run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from securechat.server.server import Server
+from tests.server.support import make_home, running_server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home of a server: certificates, and accounts that all have the same password."""
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture(params=[1, 3], ids=["one-reactor", "three-reactors"])
+def server(home: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A running server, with one reactor and with three."""
+    with running_server(home, reactors=request.param) as server:
+        yield server

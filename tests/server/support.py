@@ -1,0 +1,200 @@
+"""A home with throwaway certificates and accounts, a server on it, and a peer that speaks lines of JSON over TLS."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import trustme
+
+from securechat.accounts.passwords import hash_password
+from securechat.config import Config
+from securechat.limits import Limits
+from securechat.server.server import Server
+
+PASSWORD = "correct horse battery staple"
+DEADLINE = 20.0
+"""Seconds after which a test gives up waiting; nothing is expected to take so long."""
+
+
+@cache
+def hashed(password: str = PASSWORD) -> str:
+    """One hash for all accounts of the tests: hashing is slow on purpose."""
+    return hash_password(password)
+
+
+@cache
+def authority() -> trustme.CA:
+    """The CA of every test server."""
+    return trustme.CA()
+
+
+@cache
+def certificate() -> trustme.LeafCert:
+    """The certificate of every test server."""
+    return authority().issue_cert("localhost", "127.0.0.1", "::1")
+
+
+def write_accounts(home: Path, accounts: str = "alice bob carol dave:admin erin:member:disabled") -> None:
+    """Write the credential file; each word is `name[:role[:state]]`, and all have the same password."""
+    lines = []
+    for word in accounts.split():
+        name, role, state = [*word.split(":"), "member", "active"][:3] if ":" in word else (word, "member", "active")
+        if word.count(":") == 1:
+            state = "active"
+        lines.append(f"{name}:{role}:{state}:{hashed()}\n")
+    path = home / "credentials"
+    path.touch(0o600)
+    path.write_text("".join(lines))
+
+
+def make_home(folder: Path, accounts: str = "alice bob carol dave:admin erin:member:disabled") -> Path:
+    """Make everything in `folder` that a server needs."""
+    certs = folder / "certs"
+    certs.mkdir(parents=True)
+    leaf = certificate()
+    (certs / "server.pem").write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    (certs / "server.key").touch(0o600)
+    (certs / "server.key").write_bytes(leaf.private_key_pem.bytes())
+    authority().cert_pem.write_to_path(str(certs / "ca.pem"))
+    write_accounts(folder, accounts)
+    return folder
+
+
+@contextmanager
+def running_server(home: Path, *, reactors: int = 1, **limits: Any) -> Iterator[Server]:
+    """A server in this process, on a free port, with these limits; stopped at the end."""
+    server = Server(home, Config(port=0, reactors=reactors, limits=Limits(**limits)))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def trusting() -> ssl.SSLContext:
+    """A client's context that trusts the CA of the test servers alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["securechat/1"])
+    authority().configure_trust(context)
+    return context
+
+
+class Peer:
+    """A client in a test: it sends frames as dicts or bytes, and reads what comes, one line at a time."""
+
+    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+        raw = socket.socket()
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.settimeout(DEADLINE)
+        raw.connect(("127.0.0.1", port))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = trusting().wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+        self._lines = self.socket.makefile("rb")
+        self._kept: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close without a word."""
+        self._lines.close()
+        self.socket.close()
+
+    def send(self, *frames: dict[str, Any]) -> None:
+        """Send frames, all in one write."""
+        self.send_bytes(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+
+    def receive(self) -> dict[str, Any]:
+        """The next frame. Raises EOFError at a clean end."""
+        try:
+            line = self._lines.readline()
+        except ssl.SSLZeroReturnError:  # a clean end, where this side had said goodbye first
+            line = b""
+        if not line:
+            raise EOFError
+        frame = json.loads(line)
+        assert isinstance(frame, dict)
+        return frame
+
+    def expect(self, *types: str) -> dict[str, Any]:
+        """The next frame of one of these types; others are passed over."""
+        while True:
+            frame = self.receive()
+            if frame["type"] in types:
+                return frame
+
+    def ends(self) -> list[dict[str, Any]]:
+        """Everything that comes until the server has closed the connection in good order."""
+        frames = []
+        while True:
+            try:
+                frames.append(self.receive())
+            except EOFError:
+                return frames
+
+    def login(self, username: str, password: str = PASSWORD) -> dict[str, Any]:
+        """Greet and log in; returns the welcome."""
+        assert self.receive()["type"] == "hello"
+        self.send({"type": "login", "username": username, "password": password})
+        welcome = self.receive()
+        assert welcome["type"] == "welcome", welcome
+        return welcome
+
+    def join(self, room: str = "lobby") -> dict[str, Any]:
+        """Become a member, and subscribe from the head."""
+        self.send({"type": "join", "room": room})
+        return self.expect("joined")
+
+    def say(self, text: str, *, id: str, room: str = "lobby") -> dict[str, Any]:
+        """Say something and wait for its acknowledgement."""
+        self.send({"type": "say", "id": id, "room": room, "text": text})
+        return self.expect("ack", "error")
+
+    def messages(self, count: int) -> list[dict[str, Any]]:
+        """The next messages, so many of them."""
+        return [self.expect("message") for _ in range(count)]
+
+
+@contextmanager
+def peer(server: Server, username: str | None = None, *, room: str | None = None) -> Iterator[Peer]:
+    """A peer, logged in if a username is given, in a room if one is given."""
+    with Peer(server.port) as one:
+        if username:
+            one.login(username)
+        if room:
+            one.join(room)
+        yield one
+
+
+def in_parallel(*acts: Any) -> None:
+    """Run each in a thread of its own; the first failure is raised here."""
+    failures: list[BaseException] = []
+
+    def run(act: Any) -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001 - raised again by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE * 2)
+    if failures:
+        raise failures[0]

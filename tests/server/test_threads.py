@@ -1,0 +1,94 @@
+"""Who touches what: one thread a TLS socket, and nothing left behind by those who come and go."""
+
+import os
+import ssl
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securechat.server.server import Server
+from tests.server.support import Peer, in_parallel, peer, running_server
+
+
+def test_only_one_thread_ever_calls_a_tls_sockets_methods(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    callers: defaultdict[int, set[str]] = defaultdict(set)
+    sockets: list[Any] = []
+
+    class Watched(ssl.SSLSocket):
+        def _note(self) -> None:
+            if self.server_side:
+                if id(self) not in callers:
+                    sockets.append(self)  # so that no other gets its id
+                callers[id(self)].add(threading.current_thread().name)
+
+        def do_handshake(self, block: bool = False) -> None:
+            self._note()
+            super().do_handshake(block)
+
+        def recv(self, *args: Any) -> bytes:
+            self._note()
+            return super().recv(*args)
+
+        def send(self, *args: Any) -> int:
+            self._note()
+            return super().send(*args)
+
+        def unwrap(self) -> Any:
+            self._note()
+            return super().unwrap()
+
+        def close(self) -> None:
+            self._note()
+            super().close()
+
+    monkeypatch.setattr(ssl.SSLContext, "sslsocket_class", Watched)
+    with running_server(home, reactors=2) as server:
+
+        def talk(name: str) -> None:
+            with peer(server, name, room="lobby") as one:
+                one.send({"type": "sync"})
+                for n in range(100):
+                    one.send({"type": "say", "id": f"{name}{n}", "room": "lobby", "text": "x" * 500})
+                for _ in range(100):
+                    one.expect("ack")
+                one.send({"type": "logout"})
+                one.ends()
+
+        in_parallel(*(lambda name=name: talk(name) for name in ("alice", "bob", "carol", "dave")))
+    assert len(callers) >= 4
+    assert all(len(threads) == 1 and next(iter(threads)).startswith("reactor") for threads in callers.values())
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_those_who_come_and_go_leave_no_thread_and_no_descriptor(server: Server) -> None:
+    def come_and_go() -> None:
+        for _ in range(20):
+            with peer(server, "alice") as alice:
+                alice.send({"type": "logout"})
+                alice.ends()
+            with Peer(server.port) as dropped:
+                dropped.receive()
+
+    come_and_go()
+    with peer(server, "bob") as bob:  # the server has seen all the others go when it answers a later one
+        threads, descriptors = threading.active_count(), _descriptors()
+        come_and_go()
+        while _descriptors() > descriptors:
+            bob.send({"type": "ping"})
+            bob.expect("pong")
+        assert threading.active_count() == threads
+
+
+def test_a_stopped_server_leaves_no_thread_and_no_descriptor(home: Path) -> None:
+    with running_server(home) as server, peer(server, "alice"):
+        pass
+    threads, descriptors = threading.active_count(), _descriptors()
+    with running_server(home, reactors=3) as server, peer(server, "alice", room="lobby") as alice:
+        alice.say("hello", id="one" + os.urandom(4).hex())
+    assert (threading.active_count(), _descriptors()) == (threads, descriptors)
