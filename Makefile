@@ -1,0 +1,75 @@
+# Everything one does with this folder, on a plain virtual environment: only Python and make are presumed.
+# Each target that `make help` lists carries its own line of help behind two hashes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# "3.11.7 ok", "3.10.13 old", or nothing where there is no such Python.
+FOUND := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d " % sys.version_info[:3] + ("old", "ok")[sys.version_info >= (3, 11)])' 2>/dev/null)
+VERSION := $(firstword $(FOUND))
+ADVICE := Install a newer one, or name it: make PYTHON=python3.13
+
+# Stamps carry the version of Python, so that another one makes the environment anew.
+MADE := .venv/.made-with-$(VERSION)
+INSTALLED := .venv/.installed-with-$(VERSION)
+TOOLS := .venv/.tools-with-$(VERSION)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
+
+# What must be covered in every branch by tests of its own; all else is measured together.
+CORE := chat protocols accounts journal
+
+.PHONY: help install run test check lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
+
+install: $(INSTALLED) ## Install securechat into .venv, from the locked versions
+	@echo "securechat is installed; it runs as $(BIN)/securechat"
+
+run: $(INSTALLED) ## Serve; the first time, make certificates and an admin account before
+	@set -e; home="$${SECURECHAT_HOME:-.}"; \
+	[ -e "$$home/certs/server.pem" ] || $(BIN)/securechat gen-certs; \
+	grep -qs '^[^#:]*:admin:' "$$home/credentials" || $(BIN)/securechat adduser "$${SECURECHAT_ADMIN:-admin}" --admin --generate; \
+	exec $(BIN)/securechat serve
+
+test: $(TOOLS) ## Run every test, and hold the coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m pytest $(CORE:%=tests/%) $(CORE:%=--cov=securechat.%) --cov-fail-under=100
+	@$(BIN)/python -m pytest tests $(CORE:%=--ignore=tests/%) --cov=securechat --cov-append --cov-fail-under=90
+
+check: $(TOOLS) ## Check format, style, types, the direction of imports, and the docs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m tests.project.docs
+
+lock: $(MADE) ## Renew the locked versions within the ranges of pyproject.toml
+	@$(PIP) install 'uv>=0.9,<1'
+	@$(BUILD_REQUIREMENTS) | $(COMPILE) pyproject.toml - --output-file requirements.lock >/dev/null
+	@$(BUILD_REQUIREMENTS) | $(COMPILE) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+
+clean: ## Remove what make and its tools made; never what a server wrote
+	@rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find securechat tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE):
+	$(if $(FOUND),,$(error There is no $(PYTHON) that runs. securechat needs Python 3.11 or newer. $(ADVICE)))
+	$(if $(filter old,$(FOUND)),$(error securechat needs Python 3.11 or newer, and $(PYTHON) is $(VERSION). $(ADVICE)))
+	@[ "$$($(BIN)/python -c 'import pip, sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)" = "$(VERSION)" ] || \
+	{ echo "Making .venv with Python $(VERSION)"; rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@touch $@
+
+$(INSTALLED): $(MADE) requirements.lock pyproject.toml
+	@echo "Installing securechat"
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): $(INSTALLED) requirements-dev.lock
+	@echo "Installing what the tests and checks need"
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -1,0 +1,88 @@
+"""What holds for every test: the machine is not left, and nothing a test started outlives it.
+
+Fixtures of one part live with the tests of that part.
+"""
+
+import ipaddress
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+LEFTOVER_SECONDS = 5.0
+"""How long what a test started may take to end after it: a busy machine is slow to end a thread, a leak never ends."""
+
+# Deadlines and slowness say something about the machine, which is shared, and nothing about the code.
+settings.register_profile(
+    "securechat",
+    deadline=None,
+    derandomize=False,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("securechat")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether connecting to `host` stays on this machine; only literal addresses and `localhost` can be trusted to."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
+    if event not in ("socket.connect", "socket.sendto"):
+        return
+    address = arguments[1]
+    # An address that is no tuple is a path: a socket of this machine.
+    if isinstance(address, tuple) and not is_loopback(str(address[0])):
+        raise AssertionError(f"a test may talk to this machine only, not to {address[0]}")
+
+
+sys.addaudithook(_stay_on_this_machine)
+
+
+def children() -> set[int]:
+    """The processes that this one has started and not yet waited for; empty where there is no /proc to tell."""
+    found: set[int] = set()
+    if not Path("/proc/self/stat").exists():
+        return found
+    try:
+        # Most tests have none; asking the kernel first is cheaper than reading /proc after every test.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return found
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in brackets, may itself hold spaces and brackets; state and parent follow it.
+            parent = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[1]
+        except (OSError, IndexError):
+            continue
+        if int(parent) == os.getpid():
+            found.add(int(stat.parent.name))
+    return found
+
+
+def leftovers(threads: set[threading.Thread], processes: set[int], seconds: float) -> list[str]:
+    """The threads and child processes that are neither among those given nor, for threads, end within `seconds`."""
+    deadline = time.monotonic() + seconds
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
+    return left + [f"process {process}" for process in sorted(children() - processes)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_outlives_its_test() -> Iterator[None]:
+    """Fail the test that leaves a thread or a child process behind."""
+    threads, processes = set(threading.enumerate()), children()
+    yield
+    left = leftovers(threads, processes, LEFTOVER_SECONDS)
+    assert not left, f"the test left behind: {', '.join(left)}"
