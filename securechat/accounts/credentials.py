@@ -75,6 +75,13 @@ def parse_accounts(data: bytes, source: str) -> dict[str, Account]:
     return accounts
 
 
+def taken(name: str) -> AlreadyExists:
+    """The error that says that there is an account of this name already."""
+    return AlreadyExists(
+        f"There is an account {name} already.", hint=f"To change its password: securechat user passwd {name}"
+    )
+
+
 class CredentialFile:
     """The credential file at `path`; every change reads it, replaces it whole, and holds its lock meanwhile.
 
@@ -88,6 +95,10 @@ class CredentialFile:
     def load(self) -> dict[str, Account]:
         """Every account by name. Raises CredentialError for a file that is missing, malformed, or open to others."""
         return self._parse(self._read())
+
+    def get(self, name: str) -> Account:
+        """The account of this name. Raises NotFound, and CredentialError as `load` does."""
+        return _find(self.load(), name)
 
     def stamp(self) -> Stamp | None:
         """A value that changes when the file does; None when there is none to be seen."""
@@ -104,10 +115,7 @@ class CredentialFile:
             data = self._read() if self.path.exists() else HEADER
             accounts = self._parse(data)
             if account.name in accounts:
-                raise AlreadyExists(
-                    f"There is an account {account.name} already.",
-                    hint=f"To change its password: securechat user passwd {account.name}",
-                )
+                raise taken(account.name)
             self._write(accounts, data + _line(account))
 
     def set_password(self, name: str, stored: str) -> None:
@@ -140,9 +148,7 @@ class CredentialFile:
         with self._locked():
             data = self._read()
             accounts = self._parse(data)
-            if name not in accounts:
-                raise NotFound(f"There is no account {name}.", hint="See: securechat user list")
-            account = accounts[name]
+            account = _find(accounts, name)
             changed = change(account)
             if changed != account:
                 old, new = _line(account), b"" if changed is None else _line(changed)
@@ -176,6 +182,10 @@ class CredentialFile:
         try:
             with locked(self.path):
                 yield
+        except FileNotFoundError:
+            raise CredentialError(
+                f"{self.path} cannot be made: the folder is not there.", hint=f"Make it first: mkdir {self.path.parent}"
+            ) from None
         except OSError as error:
             raise CredentialError(f"{self.path} cannot be changed: {os.strerror(error.errno or 0)}.") from None
 
@@ -214,6 +224,12 @@ def _parse_line(line: bytes, known: Mapping[str, Account]) -> Account | None:
         raise CredentialError("The state is neither active nor disabled.")
     check_stored(password)
     return Account(name, cast(Role, role), cast(State, state), password)
+
+
+def _find(accounts: Mapping[str, Account], name: str) -> Account:
+    if name not in accounts:
+        raise NotFound(f"There is no account {name}.", hint="See: securechat user list")
+    return accounts[name]
 
 
 def _has_admin(accounts: dict[str, Account]) -> bool:

@@ -210,11 +210,15 @@ CHANGES: list[Callable[[CredentialFile, str], None]] = [
 ]
 
 
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_name_that_is_not_there_is_not_found(change: Callable[[CredentialFile, str], None], tmp_path: Path) -> None:
     file = file_of(tmp_path, account("alice", "admin"))
     with pytest.raises(NotFound, match="no account bob"):
         change(file, "bob")
+    with pytest.raises(NotFound, match="no account bob"):
+        file.get("bob")
+    assert file.get("alice") == account("alice", "admin")
 
 
 def test_a_name_is_given_once(tmp_path: Path) -> None:
@@ -299,8 +303,12 @@ def test_a_file_that_cannot_be_read_or_changed_says_why(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     with pytest.raises(CredentialError, match="cannot be read: Is a directory"):
         folder.load()
-    with pytest.raises(CredentialError, match="cannot be changed: No such file or directory"):
+    with pytest.raises(CredentialError, match="the folder is not there") as caught:
         CredentialFile(tmp_path / "absent" / "credentials").add(account("alice"))
+    assert caught.value.hint == f"Make it first: mkdir {tmp_path / 'absent'}"
+    (tmp_path / "credentials.lock").symlink_to("elsewhere")
+    with pytest.raises(CredentialError, match="cannot be changed: Too many levels of symbolic links"):
+        CredentialFile(tmp_path / "credentials").add(account("alice"))
 
 
 def test_a_malformed_file_is_never_changed(tmp_path: Path) -> None:
