@@ -115,9 +115,11 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         "import resource, signal, sys, pathlib\n"
         "from securechat.files import replace_file\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "limits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))\n"
         "try: replace_file(pathlib.Path(sys.argv[1]), b'n' * 8192, 0o600)\n"
         "except OSError: sys.exit(9)\n"
+        "finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(path)], timeout=DEADLINE, check=False)
     assert ended.returncode == 9

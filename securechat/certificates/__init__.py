@@ -1,0 +1,22 @@
+"""A server's own certificate authority, its certificates, and the TLS contexts on both sides.
+
+Issuing is pure (`issuing`, `hosts`), keeping is files under a lock (`authority`, `reading`), proving is OpenSSL's work
+(`contexts`) and saying what failed is ours (`explain`). No part of it opens a socket or knows accounts and chat.
+"""
+
+from securechat.certificates.authority import Generated, generate
+from securechat.certificates.contexts import ALPN, client_context, server_context
+from securechat.certificates.explain import explain
+from securechat.certificates.reading import CertificateFacts, CertificateFolder, inspect_certificate
+
+__all__ = [
+    "ALPN",
+    "CertificateFacts",
+    "CertificateFolder",
+    "Generated",
+    "client_context",
+    "explain",
+    "generate",
+    "inspect_certificate",
+    "server_context",
+]

@@ -1,0 +1,171 @@
+"""The certificate authority of one server, as it is kept in a folder: made once, then used to renew.
+
+A CA key is never overwritten, and a command that is refused has changed nothing. It knows no command line.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from securechat.certificates.hosts import LOCAL, parse_host
+from securechat.certificates.issuing import (
+    SERVER_DAYS,
+    certificate_pem,
+    issue_authority_certificate,
+    issue_server_certificate,
+    key_pem,
+    new_key,
+)
+from securechat.certificates.reading import (
+    CertificateFacts,
+    CertificateFolder,
+    belongs,
+    inspect_certificate,
+    is_authority,
+    names_of,
+    read_certificates,
+    read_private_key,
+)
+from securechat.errors import AlreadyExists, CertificateError, UsageError
+from securechat.files import locked, replace_file, sync_folder
+
+KEY_MODE = 0o600
+AUTHORITY_KEY_MODE = 0o400
+CERTIFICATE_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What `generate` left in the folder, and what of it is new; `left_out` is this host's name if it is unusable."""
+
+    authority: CertificateFacts
+    server: CertificateFacts
+    new_authority: bool
+    renewed: bool
+    left_out: str
+
+
+@dataclass(frozen=True)
+class _Authority:
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    new_key: bool
+    new_certificate: bool
+
+
+def generate(
+    folder: CertificateFolder, hosts: Sequence[str] = (), *, days: int = SERVER_DAYS, force: bool = False
+) -> Generated:
+    """Make the CA if there is none, and a server certificate with a new key from it, for at most `days` days.
+
+    The certificate is for this machine, for `hosts`, and for the names of the certificate that it replaces. `force`
+    starts anew: it also replaces a certificate that is not this CA's, and keeps none of the names.
+    Raises UsageError for a bad name or number, AlreadyExists where `force` is needed, CertificateError for the rest.
+    """
+    if not 1 <= days <= SERVER_DAYS:
+        raise UsageError(f"A server certificate lasts 1 to {SERVER_DAYS} days, not {days}.")
+    asked = [str(parse_host(host)) for host in hosts]
+    local, left_out = _local_names()
+    now = datetime.now(UTC)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.path.parent)
+        with locked(folder.authority_key):
+            renewed = _present(folder.server_certificate)
+            authority = _find_authority(folder, now)
+            names = dict.fromkeys([*local, *_names_to_keep(folder, authority.certificate, force), *asked])
+            _store_authority(folder, authority)
+            _renew(folder, authority, names, now, days)
+    except OSError as error:
+        path = error.filename or folder.path
+        raise CertificateError(f"{path} cannot be read or written: {os.strerror(error.errno or 0)}.") from None
+    return Generated(
+        authority=inspect_certificate(folder.authority),
+        server=inspect_certificate(folder.server_certificate),
+        new_authority=authority.new_key,
+        renewed=renewed,
+        left_out=left_out,
+    )
+
+
+def _local_names() -> tuple[list[str], str]:
+    name = socket.gethostname()
+    try:
+        return [*LOCAL, str(parse_host(name))], ""
+    except UsageError:
+        return list(LOCAL), name
+
+
+def _find_authority(folder: CertificateFolder, now: datetime) -> _Authority:
+    path, key_path = folder.authority, folder.authority_key
+    if not _present(key_path):
+        if _present(path):
+            raise CertificateError(
+                f"{path} is there, but its key {key_path} is not, and nothing can be issued without it.",
+                hint=f"Put the key back. If it is lost, move {path} away: the next run makes a new CA, "
+                "and everybody who connects needs its ca.pem.",
+            )
+        key = new_key()
+        return _Authority(key, issue_authority_certificate(key, now), new_key=True, new_certificate=True)
+    found = read_private_key(key_path)
+    if not isinstance(found, ec.EllipticCurvePrivateKey):
+        raise CertificateError(f"{key_path} holds no elliptic-curve key.")
+    if not _present(path):
+        return _Authority(found, issue_authority_certificate(found, now), new_key=False, new_certificate=True)
+    certificate = read_certificates(path)[0]
+    again = f"Move {path} away and run this again: it is made anew from the key, and everybody who connects needs it."
+    if not belongs(found, certificate) or not is_authority(certificate):
+        raise CertificateError(f"{path} is not the CA certificate of {key_path}.", hint=again)
+    if certificate.not_valid_after_utc <= now:
+        raise CertificateError(f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}.", hint=again)
+    return _Authority(found, certificate, new_key=False, new_certificate=False)
+
+
+def _names_to_keep(folder: CertificateFolder, authority: x509.Certificate, force: bool) -> Iterable[str]:
+    path, key_path = folder.server_certificate, folder.server_key
+    if force:
+        return ()
+    hint = "Give --force to put a new certificate and key in its place."
+    if not _present(path):
+        if _present(key_path):
+            raise AlreadyExists(f"{key_path} is there without a certificate.", hint=hint)
+        return ()
+    try:
+        certificate = read_certificates(path)[0]
+        certificate.verify_directly_issued_by(authority)
+        return names_of(certificate)
+    except CertificateError as error:
+        raise AlreadyExists(error.message, hint=hint) from None
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension):
+        raise AlreadyExists(f"{path} was not issued by {folder.authority}.", hint=hint) from None
+
+
+def _store_authority(folder: CertificateFolder, authority: _Authority) -> None:
+    # The key first: from it alone the next run makes the certificate again, whatever happens in between.
+    if authority.new_key:
+        replace_file(folder.authority_key, key_pem(authority.key), AUTHORITY_KEY_MODE)
+    if authority.new_certificate:
+        replace_file(folder.authority, certificate_pem(authority.certificate), CERTIFICATE_MODE)
+
+
+def _renew(folder: CertificateFolder, authority: _Authority, names: Iterable[str], now: datetime, days: int) -> None:
+    # A new key each time: what was stolen from the last one ends with its certificate.
+    key = new_key()
+    certificate = issue_server_certificate(
+        key.public_key(), map(parse_host, names), authority.certificate, authority.key, now, days
+    )
+    # The certificate first: killed in between, the next run knows it for its own and replaces both.
+    replace_file(folder.server_certificate, certificate_pem(certificate), CERTIFICATE_MODE)
+    replace_file(folder.server_key, key_pem(key), KEY_MODE)
+
+
+def _present(path: Path) -> bool:
+    # A link that leads nowhere counts: a key on a medium that is not mounted is no missing key.
+    return path.is_symlink() or path.exists()

@@ -1,0 +1,109 @@
+"""The TLS contexts of both sides, complete when they are returned: a context in use is never changed, but replaced.
+
+This file wraps no socket.
+"""
+
+import os
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from securechat.certificates.explain import words_of
+from securechat.certificates.reading import belongs, read_certificates, read_private_key
+from securechat.errors import CertificateError, ConfigError
+
+ALPN: Final = "securechat/1"
+"""The name of the native protocol in the TLS handshake (RFC 7301)."""
+
+RENEW = "`securechat gen-certs` renews it."
+
+_VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
+
+
+def server_context(
+    certificate: Path, key: Path, *, minimum: Literal["1.3", "1.2"] = "1.3", group: str = "prime256v1"
+) -> ssl.SSLContext:
+    """The context for accepting with this certificate, once everything about it has been looked at.
+
+    `group` is the one key exchange group to offer; with "" OpenSSL's own list stands.
+    Raises CertificateError for files that cannot be used now, ConfigError for a group that OpenSSL does not know.
+    """
+    _refuse_unusable(certificate, key)
+    # Not create_default_context: it writes the session keys to a file when SSLKEYLOGFILE is set.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[minimum]
+    context.maximum_version = ssl.TLSVersion.TLSv1_3
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    # Resumption would bring back a client whose certificate has been revoked.
+    context.num_tickets = 0
+    if minimum == "1.2":
+        # num_tickets counts for 1.3 alone. Not set for 1.3 alone, where this option made memory grow (CVE-2024-2511).
+        # A 1.2 session can still be resumed by its id, and Python cannot turn that off: whoever checks client
+        # certificates has to refuse a connection whose `session_reused` is true.
+        context.options |= ssl.OP_NO_TICKET
+        # Forward secrecy and authenticated encryption, as 1.3 has nothing else (RFC 9325, section 4.2).
+        context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.set_alpn_protocols([ALPN])
+    if group:
+        try:
+            context.set_ecdh_curve(group)
+        except ValueError:
+            raise ConfigError(
+                f"tls_group = {group!r} is no group of {ssl.OPENSSL_VERSION}.", hint='Known to all is "prime256v1".'
+            ) from None
+    try:
+        # The empty passphrase: OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, OSError) as error:
+        raise CertificateError(f"OpenSSL does not accept {certificate} with {key}: {_reason(error)}.") from None
+    return context
+
+
+def client_context(authority: Path | None) -> ssl.SSLContext:
+    """The context for connecting: chain and name are always verified, against this CA alone or against the system's.
+
+    Raises CertificateError for a CA file that cannot be used.
+    """
+    # Not create_default_context, here too: see above.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.hostname_checks_common_name = False
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.set_alpn_protocols([ALPN])
+    if authority is None:
+        context.load_default_certs()
+        return context
+    try:
+        certificates = read_certificates(authority)
+    except CertificateError as error:
+        raise CertificateError(error.message, hint="It should be the ca.pem of the server.") from None
+    # These very bytes: the file may be another one by the time OpenSSL opens it.
+    context.load_verify_locations(cadata=b"".join(map(_der, certificates)))
+    return context
+
+
+def _refuse_unusable(certificate: Path, key: Path) -> None:
+    chain = read_certificates(certificate)
+    if not belongs(read_private_key(key), chain[0]):
+        raise CertificateError(f"{key} is not the key of {certificate}.", hint=RENEW)
+    now = datetime.now(UTC)
+    for link in chain:
+        if link.not_valid_after_utc < now:
+            raise CertificateError(f"{certificate} expired on {link.not_valid_after_utc:%Y-%m-%d}.", hint=RENEW)
+        if link.not_valid_before_utc > now:
+            raise CertificateError(
+                f"{certificate} is not valid before {link.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.",
+                hint="Look at this machine's clock.",
+            )
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _reason(error: OSError) -> str:
+    return words_of(error) if isinstance(error, ssl.SSLError) else os.strerror(error.errno or 0)

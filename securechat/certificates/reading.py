@@ -1,0 +1,141 @@
+"""Certificates and keys as they lie on disk: where they are, what they say, and whether they can be used.
+
+It makes none and changes none.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from securechat.errors import CertificateError
+from securechat.files import refuse_if_others_can_read
+
+MAKE = "`securechat gen-certs` makes one."
+
+
+@dataclass(frozen=True)
+class CertificateFolder:
+    """The folder where one server keeps its certificates, and the names of the four files in it."""
+
+    path: Path
+
+    @property
+    def authority(self) -> Path:
+        """The CA's certificate: what everybody who connects needs."""
+        return self.path / "ca.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        """The CA's key: whoever has it can pass for the server; a running server does not need it."""
+        return self.path / "ca.key"
+
+    @property
+    def server_certificate(self) -> Path:
+        """What the server shows to its clients."""
+        return self.path / "server.pem"
+
+    @property
+    def server_key(self) -> Path:
+        """The key of the server's certificate."""
+        return self.path / "server.key"
+
+
+@dataclass(frozen=True)
+class CertificateFacts:
+    """What people ask of a certificate: which names it is for, from when to when, and how to recognise it."""
+
+    path: Path
+    names: tuple[str, ...]
+    begins: datetime
+    expires: datetime
+    fingerprint: str
+
+
+def inspect_certificate(path: Path) -> CertificateFacts:
+    """The facts of the (first) certificate in a PEM file. Raises CertificateError."""
+    certificate = read_certificates(path)[0]
+    try:
+        return CertificateFacts(
+            path=path,
+            names=names_of(certificate),
+            begins=certificate.not_valid_before_utc,
+            expires=certificate.not_valid_after_utc,
+            fingerprint=fingerprint_of(certificate),
+        )
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise CertificateError(f"{path} holds a malformed certificate: {error}.") from None
+
+
+def fingerprint_of(certificate: x509.Certificate) -> str:
+    """SHA-256 of the certificate, in the form in which `openssl x509 -fingerprint -sha256` prints it."""
+    return certificate.fingerprint(SHA256()).hex(":").upper()
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names and IP addresses that the certificate is for. Raises ValueError if they are malformed."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress))
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether the certificate may certify others."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+
+
+def read_certificates(path: Path) -> list[x509.Certificate]:
+    """All certificates in a PEM file, at least one. Raises CertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except FileNotFoundError:
+        raise CertificateError(f"{path} does not exist.", hint=MAKE) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError:
+        raise CertificateError(f"{path} holds no certificate in PEM form.") from None
+
+
+def read_private_key(path: Path) -> PrivateKeyTypes:
+    """The private key in a PEM file that only its owner can read. Raises CertificateError."""
+    try:
+        refuse_if_others_can_read(path, CertificateError)
+        return load_pem_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError:
+        raise CertificateError(f"{path} does not exist.", hint=MAKE) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except TypeError:
+        raise CertificateError(
+            f"{path} is encrypted, and nobody is asked for a passphrase.",
+            hint=f"Store it without one: openssl pkey -in {path} -out NEW",
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError(f"{path} holds no private key in PEM form.") from None
+
+
+def belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
+    """Whether this is the key of that certificate."""
+    try:
+        return _spki(key.public_key()) == _spki(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return False  # The certificate is for a kind of key that nobody here can have.
+
+
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _unreadable(path: Path, error: OSError) -> CertificateError:
+    return CertificateError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.")
