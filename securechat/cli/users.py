@@ -39,7 +39,10 @@ def adduser(
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
-    """Make an account. Asks for its password on the terminal unless told where it is; an empty answer makes one."""
+    """Make an account: somebody who may log in.
+
+    Asks for its password on the terminal unless told where it is; an empty answer makes one.
+    """
     from securechat.accounts.credentials import Account, taken
     from securechat.accounts.passwords import hash_password
 
@@ -112,7 +115,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: Home = Path(),
 ) -> None:
-    """Remove an account for good; its sessions end, and what it said stays."""
+    """Remove an account for good; what it said stays.
+
+    Its sessions end. Asks on the terminal unless told --yes.
+    """
     file = _file(home, name)
     file.get(name)
     if not yes:
