@@ -4,9 +4,10 @@ Constants are part of the protocol or of a file's format. `Limits` holds what an
 This file knows nothing of who enforces a number.
 """
 
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 NAME_LENGTH: Final = 32
 """Characters in a username; it must fit beside a message on a narrow terminal."""
@@ -49,70 +50,85 @@ EVENT_LINE_BYTES: Final = 16_777_216
 100,000 rooms fit; what a hostile server can make a client keep is bounded."""
 
 
+CLIENT_EVENTS: Final = 1_024
+"""Events that a client has heard and its user has not taken; past it, the client reads no more until some are taken."""
+
+CLIENT_IN_FLIGHT: Final = 64
+"""Lines that a client has sent and the server has not answered; past it, whoever says the next one waits.
+Enough to keep a fast connection busy, and a quarter of what a server takes."""
+
+LOG_LINES: Final = 10_000
+"""Log lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
+
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a server grants to its peers; times in seconds, sizes in bytes."""
 
-    line_bytes: int = 65_536
+    line_bytes: Count = 65_536
     """A line of the protocol, its newline included: four times the longest text, for escapes and the other fields."""
 
-    text_bytes: int = 16_384
+    text_bytes: Count = 16_384
     """A message's text in UTF-8; longer things are files."""
 
-    handshake_seconds: float = 5.0
-    """From accept to the end of the TLS handshake; a handshake takes 2 round trips."""
+    handshake_seconds: Seconds = 5.0
+    """From accept to the end of the TLS handshake; it takes two round trips and a millisecond of work."""
 
-    login_seconds: float = 20.0
+    login_seconds: Seconds = 20.0
     """From the end of the handshake to a login that succeeded."""
 
-    login_failures: int = 3
+    login_failures: Count = 3
     """Failed logins on one connection before it is closed."""
 
-    frame_seconds: float = 10.0
+    frame_seconds: Seconds = 10.0
     """From the first byte of a line to its last; a line that drips in is an attack."""
 
-    ping_seconds: float = 90.0
+    ping_seconds: Seconds = 90.0
     """Silence after which the server asks whether the peer is there."""
 
-    idle_seconds: float = 150.0
+    idle_seconds: Seconds = 150.0
     """Silence after which the peer is gone: a ping without an answer for a minute."""
 
-    close_seconds: float = 1.0
+    close_seconds: Seconds = 1.0
     """For the last bytes and the TLS goodbye when a connection is closed."""
 
-    connections: int = 20_000
+    connections: Count = 20_000
     """Connections at once; the descriptor limit of the process may be lower and then wins."""
 
-    queue_bytes: int = 1_048_576
+    queue_bytes: Count = 1_048_576
     """Waiting to be written to one connection. Past it, its subscriptions stop being live and read on from the store
     when it has drained, and its requests are not read until then."""
 
-    in_flight: int = 256
+    in_flight: Count = 256
     """Proposals of one connection that the journal has not answered; past it, the connection is not read."""
 
-    journal_proposals: int = 65_536
+    in_flight_bytes: Count = 262_144
+    """Text in those proposals; past it, the connection is not read."""
+
+    journal_proposals: Count = 65_536
     """Proposals that wait for the journal; past it, `too-many-requests`."""
 
-    batch_records: int = 1_024
+    batch_records: Count = 1_024
     """Proposals in one commit: enough to make one fsync cheap for each, few enough to answer the first soon."""
 
-    pace_seconds: float = 0.05
+    pace_seconds: Seconds = 0.05
     """How long the journal waits for the reactors to write out a batch before it takes the next:
     what arrives meanwhile is one larger batch, and one stuck reactor holds up nobody for long."""
 
-    page_bytes: int = 262_144
+    page_bytes: Count = 262_144
     """Encoded records read from the store at a time for one reader that catches up, or one `history`."""
 
-    hash_workers: int = 2
+    hash_workers: Count = 2
     """Passwords hashed at once; each takes 19 MiB."""
 
-    hash_queue: int = 16
+    hash_queue: Count = 16
     """Logins waiting for a hashing worker; past it, `throttled` at once."""
 
-    read_queue: int = 50_000
-    """Reads waiting for the history worker; a connection has at most one read of each subscription in it."""
+    read_queue: Count = 50_000
+    """Reads waiting for the reading worker: more than two a connection, which has at most one page of history and one of
+    catching up in it; past it, `too-many-requests`."""
 
-    subscriptions: int = 1_000
-    """Rooms that one connection reads at once."""
-
-    stop_seconds: float = 4.0
+    stop_seconds: Seconds = 4.0
     """From SIGTERM to the end, whatever the peers do."""

@@ -12,8 +12,7 @@ import sys
 import time
 from typing import TextIO
 
-QUEUE_LINES = 10_000
-"""Lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
+from securechat.limits import LOG_LINES
 
 _FIELDS = ("peer", "account", "session")
 
@@ -73,7 +72,7 @@ class Log:
         as_text = style == "text" or (style == "auto" and stream.isatty())
         sink = logging.StreamHandler(stream)
         sink.setFormatter(TextFormatter() if as_text else JsonFormatter())
-        records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LINES)
+        records: queue.Queue[logging.LogRecord] = queue.Queue(LOG_LINES)
         self._handler = _Handler(records)
         self._listener = logging.handlers.QueueListener(records, sink)
         self._logger = logging.getLogger("securechat")

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 RETRY_SECONDS: Final = 1.0
 """What `retry_after` says when a queue was full: the workers get through hundreds of pages, or forty logins, in it."""
 
-IN_FLIGHT_BYTES: Final = 262_144
-"""Characters of one connection's texts that the journal has not answered; past it, the connection is not read."""
-
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +50,11 @@ class Requests:
 
     def hears(self) -> bool:
         """Whether the next request may be handled now."""
-        return not self._wait and self.in_flight < self._limits.in_flight and self._in_flight_bytes < IN_FLIGHT_BYTES
+        return (
+            not self._wait
+            and self.in_flight < self._limits.in_flight
+            and self._in_flight_bytes < self._limits.in_flight_bytes
+        )
 
     def handle(self, request: frames.Request) -> None:
         """Act on one request."""
