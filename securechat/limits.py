@@ -127,7 +127,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Logins waiting for a hashing worker; past it, `throttled` at once."""
 
     read_queue: Count = 50_000
-    """Reads waiting for the reading worker: more than two a connection, which has at most one page of history and one of
+    """Reads waiting for the reading worker: more than two a connection, which has at most one of history and one of
     catching up in it; past it, `too-many-requests`."""
 
     stop_seconds: Seconds = 4.0
