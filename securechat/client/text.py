@@ -95,9 +95,11 @@ def name(value: str) -> str:
     return _NOT_IN_NAMES.sub(lambda found: escape(found[0]), value)
 
 
-def system(sentence: str, width: int | None = None) -> str:
-    """A line of the client's own; what is not the client's in it went through `line` or `name` before."""
-    return _block(SYSTEM, sentence, width)
+def system(sentence: str, width: int | None = None, *, said: str = "") -> str:
+    """A line of the client's own; what is not the client's in `sentence` went through `line` or `name` before.
+
+    `said` is a text that it speaks of, which follows it."""
+    return _block(f"{SYSTEM}{sentence}{' ' if said else ''}", said, width)
 
 
 def record(event: AnyRecord, *, room: bool, number: bool, width: int | None) -> str:
@@ -121,9 +123,10 @@ def record(event: AnyRecord, *, room: bool, number: bool, width: int | None) -> 
     return _block(f"{SYSTEM}{clock(event.time)}{place} {name(event.sender)} ", deed, width)
 
 
-def heard(message: Message) -> str:
-    """One message on one line for a pipe, `[room] sender: text`, the same at all times and in all time zones."""
-    return f"[{name(message.room)}] {name(message.sender)}: {line(message.text)}"
+def heard(message: Message, width: int | None = None) -> str:
+    """One message for a script, `[room] sender: text`, the same at all times and in all time zones; on one line,
+    unless `width` is given: then somebody looks at it on a terminal."""
+    return _block(f"[{name(message.room)}] {name(message.sender)}: ", message.text, width)
 
 
 def clock(milliseconds: int) -> str:

@@ -1,0 +1,33 @@
+"""Lines from a descriptor, however long they are: what is too long for any message is told apart and not kept.
+
+Not through a buffered file: a thread that waits in one keeps the whole program from ending.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from securechat.limits import Limits
+
+READ_BYTES: Final = 65_536
+LINE_BYTES: Final = Limits().line_bytes
+"""Longer than this no server takes a line, whatever is in it."""
+
+
+def read_lines(descriptor: int) -> Iterator[bytes | None]:
+    """Each line without its end (LF or CR LF), and the last one if it has none; None for one of LINE_BYTES or more."""
+    kept = bytearray()
+    is_long = False
+    while data := os.read(descriptor, READ_BYTES):
+        *ended, rest = data.split(b"\n")
+        for piece in ended:
+            kept += piece
+            yield None if is_long or len(kept) >= LINE_BYTES else bytes(kept).removesuffix(b"\r")
+            kept.clear()
+            is_long = False
+        kept += rest
+        if len(kept) >= LINE_BYTES:
+            is_long = True
+            kept.clear()
+    if is_long or kept:
+        yield None if is_long else bytes(kept)

@@ -1,0 +1,277 @@
+"""A conversation in lines: what is heard goes above, what is typed is said or carried out, and each own line is pending
+until the log has it. It knows the client and the words, and of the terminal only a face to show them on.
+"""
+
+import threading
+from typing import Final, Protocol
+
+from securechat.chat.names import is_direct
+from securechat.client import text
+from securechat.client.client import Client
+from securechat.client.commands import COMMANDS, Do, Say, read, read_count
+from securechat.client.exchange import Pending
+from securechat.errors import Code, Refused, SecurechatError, UsageError
+from securechat.protocols.frames import (
+    AnyEvent,
+    AnyRecord,
+    Error,
+    History,
+    Join,
+    Joined,
+    Leave,
+    LeaveRecord,
+    Left,
+    MemberList,
+    Members,
+    Message,
+    Page,
+    RecordEvent,
+    RoomList,
+    Rooms,
+    RoomState,
+    Sync,
+    Synced,
+)
+
+HISTORY: Final = 20
+"""Records of a room that are shown to who comes in: what fits on a small terminal."""
+
+PENDING_SHOWN: Final = 5
+"""Pending lines that are shown; of more, how many there are."""
+
+
+class Face(Protocol):
+    """What a conversation is shown on. Its methods are called from several threads, and may wait."""
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        ...
+
+    def show(self, block: str) -> None:
+        """Show these lines below what was shown before; they are safe."""
+        ...
+
+    def refresh(self) -> None:
+        """The room or the pending lines are others now."""
+        ...
+
+
+class Talk:
+    """One person's conversation: `open` it and `enter` lines on one thread while another one `listen`s."""
+
+    def __init__(self, client: Client, face: Face) -> None:
+        self.room = ""
+        """Where a line is said that is no command; empty in no room."""
+        self._client = client
+        self._face = face
+        self._me = client.welcome.username
+        # Held while something is shown, so never by who draws: `room` and `_said` are values that are replaced.
+        self._lock = threading.Lock()
+        self._rooms = {state.room for state in client.welcome.rooms}
+        self._said: tuple[Pending, ...] = ()
+        self._shown: dict[str, int] = {}
+        self._held: dict[str, list[AnyRecord]] = {}
+
+    def open(self, rooms: list[str]) -> None:
+        """Come into these rooms, and hear all others of the account too; lines are said in the first of them.
+
+        A room that one cannot join is told and left out. Raises Unreachable when the connection ends.
+        """
+        self._tell(f"Connected to {self._client.address} as {text.name(self._me)}. /help lists the commands.")
+        for room in rooms:
+            try:
+                self._come_into(room)
+            except Refused as refused:
+                self._tell(f"{text.name(room)}: {text.line(str(refused))}")
+        self.room = next((room for room in rooms if room in self._rooms), "")
+        self._client.request(Sync(), Synced)
+        self._face.refresh()
+
+    def listen(self) -> None:
+        """Show what is heard until the client is closed. Raises what else ended the connection."""
+        try:
+            for event in self._client.events():
+                self._hear(event)
+        finally:
+            self._show_failed()
+
+    def enter(self, typed: str) -> bool:
+        """Say a typed line or carry out the command; what goes wrong is shown. False when the person wants to leave."""
+        try:
+            meant = read(typed)
+            if isinstance(meant, Say):
+                self._say(self.room, meant.text)
+            elif isinstance(meant, Do):
+                if meant.name == "quit":
+                    return False
+                self._do(meant.name, meant.arguments)
+        except SecurechatError as error:
+            self._tell(text.line(str(error)))
+        return True
+
+    def prompt(self) -> str:
+        """What stands before the input."""
+        return f"{text.name(self.room) if self.room else 'no room'}> "
+
+    def pending(self) -> list[str]:
+        """The own lines that are on their way, as they are shown; the oldest first."""
+        said = self._said
+        shown = [
+            text.shorten(f"{self._state(line)} {text.line(line.text)}", self._face.width - 1)
+            for line in said[:PENDING_SHOWN]
+        ]
+        if len(said) > PENDING_SHOWN:
+            shown.append(f"... and {len(said) - PENDING_SHOWN} more")
+        return shown
+
+    # --- what is heard ----------------------------------------------------------------------------------------
+
+    def _hear(self, event: AnyEvent) -> None:
+        if isinstance(event, RecordEvent):
+            with self._lock:
+                if event.room in self._held:
+                    self._held[event.room].append(event)
+                else:
+                    self._show_record(event)
+        elif isinstance(event, Error) and event.ref is None:
+            self._tell(text.line(event.message))
+        self._show_failed()
+        self._face.refresh()
+
+    def _show_record(self, event: AnyRecord) -> None:
+        """Show a record once; the page of history and what is heard may both have it. Called with the lock held."""
+        if event.seq <= self._shown.get(event.room, 0):
+            return
+        self._shown[event.room] = event.seq
+        if event.sender == self._me:
+            if isinstance(event, LeaveRecord):
+                self._leave(event.room)
+            else:
+                self._rooms.add(event.room)
+            self._said = tuple(line for line in self._said if line.id != event.id)
+        elif is_direct(event.room):
+            self._rooms.add(event.room)
+        self._face.show(self._line_of(event))
+
+    def _line_of(self, event: AnyRecord) -> str:
+        names_room = event.room != self.room or len(self._rooms) > 1
+        own = event.sender == self._me and isinstance(event, Message)
+        return text.record(event, room=names_room, number=own, width=self._face.width)
+
+    def _show_failed(self) -> None:
+        """Show the own lines that failed, with the reason and the text, so that it can be sent again."""
+        with self._lock:
+            failed = [line for line in self._said if line.state == "failed"]
+            self._said = tuple(line for line in self._said if line not in failed)
+            for line in failed:
+                what = "Not stored" if isinstance(line.failure, Refused) else "Not acknowledged"
+                sentence = f"{what}: {text.line(str(line.failure))} You said:"
+                self._face.show(text.system(sentence, self._face.width, said=line.text))
+
+    def _state(self, line: Pending) -> str:
+        state = f"#{line.seq}" if line.state == "stored" else "..."
+        return state if line.room == self.room else f"{state} [{text.name(line.room)}]"
+
+    # --- what is typed ----------------------------------------------------------------------------------------
+
+    def _do(self, name: str, arguments: tuple[str, ...]) -> None:
+        match name:
+            case "join":
+                self._come_into(arguments[0])
+            case "leave":
+                self._go_out_of(arguments[0] if arguments else self._current())
+            case "rooms":
+                for state in self._client.request(Rooms(), RoomList).rooms:
+                    self._tell(_room_line(state))
+            case "who":
+                answer = self._client.request(Members(room=arguments[0] if arguments else self._current()), MemberList)
+                self._tell(f"{text.name(answer.room)}: {', '.join(map(text.name, answer.members))}")
+            case "msg":
+                self._say(*arguments)
+            case "history":
+                self._show_history(self._current(), read_count(arguments, HISTORY))
+            case "help":
+                for command in COMMANDS.values():
+                    self._tell(f"{command.usage:<18} {command.help}")
+
+    def _say(self, room: str, said: str) -> None:
+        line = self._client.say(room or self._current(), said)
+        with self._lock:
+            is_shown = line.state == "stored" and self._shown.get(line.room, 0) >= line.seq
+            if not is_shown:
+                self._said = (*self._said, line)
+        self._show_failed()
+        self._face.refresh()
+
+    def _come_into(self, room: str) -> None:
+        # What is heard of the room meanwhile is newer than its history, and is shown behind it.
+        with self._lock:
+            self._held[room] = []
+        entered = ""
+        past: tuple[AnyRecord, ...] = ()
+        try:
+            entered = self._enter_room(room)
+            past = self._past(room, HISTORY)
+        finally:
+            with self._lock:
+                if entered:
+                    self.room = room
+                    self._rooms.add(room)
+                    self._tell(entered)
+                for event in (*past, *self._held.pop(room)):
+                    self._show_record(event)
+            self._face.refresh()
+
+    def _enter_room(self, room: str) -> str:
+        """Become a member; returns what to tell. A direct room is there as soon as somebody says something in it."""
+        if is_direct(room):
+            return f"You talk to {text.name(room)} alone."
+        joined = self._client.request(Join(room=room), Joined)
+        return f"You are in {text.name(room)}: {_members(joined.members)}."
+
+    def _past(self, room: str, count: int) -> tuple[AnyRecord, ...]:
+        try:
+            return self._client.request(History(room=room, limit=count), Page).records
+        except Refused as refused:
+            if is_direct(room) and refused.code == Code.NO_SUCH_ROOM:
+                return ()
+            raise
+
+    def _go_out_of(self, room: str) -> None:
+        self._client.request(Leave(room=room), Left)
+        with self._lock:
+            self._leave(room)
+        self._tell(f"You left {text.name(room)}.")
+
+    def _leave(self, room: str) -> None:
+        self._rooms.discard(room)
+        if self.room == room:
+            self.room = next(iter(sorted(one for one in self._rooms if not one.startswith("@"))), "")
+        self._face.refresh()
+
+    def _show_history(self, room: str, count: int) -> None:
+        past = self._past(room, count)
+        with self._lock:
+            self._tell(f"The last {len(past)} records of {text.name(room)}:" if past else "There is nothing yet.")
+            for event in past:
+                self._face.show(self._line_of(event))
+            if past:
+                self._tell("What follows is new.")
+
+    def _current(self) -> str:
+        if not self.room:
+            raise UsageError("You are in no room.", hint="Come into one with /join ROOM.")
+        return self.room
+
+    def _tell(self, sentence: str) -> None:
+        self._face.show(text.system(sentence, self._face.width))
+
+
+def _room_line(state: RoomState) -> str:
+    topic = f" - {text.line(state.topic)}" if state.topic else ""
+    return f"{'*' if state.joined else ' '} {text.name(state.room)}: {_members(state.members)}{topic}"
+
+
+def _members(count: int) -> str:
+    return "1 member" if count == 1 else f"{count} members"
