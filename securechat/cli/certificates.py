@@ -32,9 +32,10 @@ def gen_certs(
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
-    """Make a certificate authority and a server certificate; run again, renew the certificate.
+    """Make a CA and a server certificate, or renew the certificate.
 
-    The certificate is for localhost, 127.0.0.1, ::1, this host's name and every --host. Renewed, it keeps its names.
+    The CA is made once, and its key is never overwritten. The certificate is for localhost, 127.0.0.1, ::1, this
+    host's name and every --host; renewed, it keeps the names that it has.
     """
     from securechat.certificates import CertificateFolder, generate
 

@@ -90,8 +90,10 @@ def test_tls_1_2_has_forward_secrecy_and_authenticated_encryption_only(certs: Ce
     assert all("GCM" in suite or "CHACHA20" in suite for suite in older)
 
 
-def test_nothing_older_than_tls_1_2_is_served(certs: CertificateFolder) -> None:
-    assert server(certs, minimum="1.2").minimum_version is ssl.TLSVersion.TLSv1_2
+def test_nothing_older_than_tls_1_2_is_served_and_nobody_renegotiates(certs: CertificateFolder) -> None:
+    context = server(certs, minimum="1.2")
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 def test_a_plaintext_line_is_no_handshake(certs: CertificateFolder) -> None:
