@@ -32,7 +32,9 @@ install: $(INSTALLED) ## Install securechat into .venv, from the locked versions
 run: $(INSTALLED) ## Serve; the first time, make certificates and an admin account before
 	@set -e; home="$${SECURECHAT_HOME:-.}"; \
 	[ -e "$$home/certs/server.pem" ] || $(BIN)/securechat gen-certs; \
-	grep -qs '^[^#:]*:admin:' "$$home/credentials" || $(BIN)/securechat adduser "$${SECURECHAT_ADMIN:-admin}" --admin --generate; \
+	grep -qs '^[^#:]*:admin:' "$$home/credentials" || { \
+		admin="$${SECURECHAT_ADMIN:-admin}"; $(BIN)/securechat adduser "$$admin" --admin --generate; \
+		echo "To talk, in another terminal: $(BIN)/securechat connect $$admin@localhost" >&2; }; \
 	exec $(BIN)/securechat serve
 
 test: $(TOOLS) ## Run every test, and hold the coverage
