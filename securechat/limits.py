@@ -36,6 +36,10 @@ HASH_PASSES_MAX: Final = 10
 CREDENTIAL_LINE_BYTES: Final = 512
 """Bytes of a line of the credential file; the longest account, with 64 bytes of salt and of tag, has 254."""
 
+BAD_LINES: Final = 16
+"""Bad lines in a row before the connection is closed: a client that sends nothing else costs more than it is worth,
+and the answers are longer than what they answer."""
+
 PAGE_RECORDS: Final = 500
 """Records in one page of history, at most."""
 

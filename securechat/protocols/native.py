@@ -13,7 +13,7 @@ from typing import Final, get_args
 import msgspec
 
 from securechat.errors import Code, ProtocolError
-from securechat.limits import EVENT_LINE_BYTES
+from securechat.limits import BAD_LINES, EVENT_LINE_BYTES
 from securechat.protocols.frames import (
     Answer,
     AnyEvent,
@@ -98,10 +98,11 @@ class NativeProtocol:
     """The server's side of one connection; `line_bytes` is the longest line it takes, the newline included."""
 
     name: Final = "native"
-    __slots__ = ("_lines",)
+    __slots__ = ("_bad_lines", "_lines")
 
     def __init__(self, line_bytes: int) -> None:
         self._lines = Lines(line_bytes)
+        self._bad_lines = 0
 
     @property
     def partial(self) -> bool:
@@ -114,7 +115,16 @@ class NativeProtocol:
         A blank line is nothing: people who type by hand press Enter.
         """
         lines, too_long = self._lines.cut(data)
-        found = [_request(line) for line in lines if line and not line.isspace()]
+        found: list[AnyRequest | ProtocolError] = []
+        for line in lines:
+            if not line or line.isspace():
+                continue
+            item = _request(line)
+            found.append(item)
+            self._bad_lines = self._bad_lines + 1 if isinstance(item, ProtocolError) else 0
+            if self._bad_lines > BAD_LINES:
+                found.append(ProtocolError(Code.BAD_FRAME, f"More than {BAD_LINES} bad lines in a row.", fatal=True))
+                return found
         if too_long is not None:
             found.append(too_long)
         return found

@@ -4,13 +4,18 @@ A worker touches no connection and no chat state; it has a tool of its own (the 
 """
 
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Tool = TypeVar("Tool")
 Result = TypeVar("Result")
+
+NICENESS = 10
+"""How far workers stand back behind the other threads, from 0 to 19."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,10 @@ class Workers(Generic[Tool]):
                 thread.join()
 
     def _run(self) -> None:
+        # Behind the chat threads: a flood of logins must not make those wait who are in. On Linux a thread has a
+        # niceness of its own; elsewhere the process would, which may not be changed for a thread's sake.
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         tool = self._make_tool()
         try:
             while (job := self._work.get()) is not None:

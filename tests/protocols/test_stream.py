@@ -170,3 +170,12 @@ def test_a_long_line_in_small_pieces_is_not_read_again_for_each_piece() -> None:
 def test_many_lines_in_a_chunk_are_not_copied_for_each_line() -> None:
     # 2**21 lines: copying the rest at each would copy 2 TB, far past the test's time limit.
     assert NativeProtocol(LINE_BYTES).receive(b"\n" * 2**21 + PING) == [f.Ping()]
+
+
+@given(st.integers(1, 40))
+def test_seventeen_bad_lines_in_a_row_are_the_end_however_they_are_cut(size: int) -> None:
+    stream = b'x\n{"type":"ping"}\n' + b"x\n" * 40
+    protocol = NativeProtocol(1_000)
+    found = [item for start in range(0, len(stream), size) for item in protocol.receive(stream[start : start + size])]
+    fatal = [isinstance(item, ProtocolError) and item.fatal for item in found].index(True)
+    assert fatal == 1 + 1 + 17
