@@ -149,7 +149,14 @@ def test_every_code_is_explained_in_the_order_of_the_list() -> None:
     assert [row[0] for row in table] == [f"`{code}`" for code in Code]
     for _, carried_in, closes, meaning, advice in table:
         assert carried_in in ("`error`", "`bye`", "`error`, `bye`")
-        assert closes in ("no", "yes", "before login", "the third time", "with `bye`")
+        assert closes in (
+            "no",
+            "yes",
+            "before login",
+            "before login, and after 16 in a row",
+            "the third time",
+            "with `bye`",
+        )
         assert closes == "yes" or carried_in != "`bye`"
         assert meaning
         assert advice
@@ -173,6 +180,7 @@ def test_the_limits_are_those_in_the_code() -> None:
         "a password": limits.PASSWORD_MAX_BYTES,
         "records in a `page`": limits.PAGE_RECORDS,
         "rooms named in a `sync`": limits.ROOMS_PER_REQUEST,
+        "bad lines in a row, then it is closed": limits.BAD_LINES,
     }
     for what, limit, setting in rows(chapter("Limits and deadlines")):
         expected = getattr(Limits(), setting.strip("`")) if setting else constants.pop(what)
