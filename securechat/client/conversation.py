@@ -56,7 +56,7 @@ def _converse_on_paper(client: Client, rooms: list[str]) -> None:
 
     def enter() -> None:
         talk.open(rooms)
-        for line in read_lines(sys.stdin.fileno()):
+        for _, line in read_lines(sys.stdin.fileno()):
             typed = _decoded(line)
             if typed is None:
                 paper.show(text.system("That was no UTF-8, or too long; it was not said."))

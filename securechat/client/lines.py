@@ -14,15 +14,18 @@ LINE_BYTES: Final = Limits().line_bytes
 """Longer than this no server takes a line, whatever is in it."""
 
 
-def read_lines(descriptor: int) -> Iterator[bytes | None]:
-    """Each line without its end (LF or CR LF), and the last one if it has none; None for one of LINE_BYTES or more."""
+def read_lines(descriptor: int) -> Iterator[tuple[int, bytes | None]]:
+    """Each line with its number, without its end (LF or CR LF), and the last one if it has none; None for one of
+    LINE_BYTES or more."""
+    number = 1
     kept = bytearray()
     is_long = False
     while data := os.read(descriptor, READ_BYTES):
         *ended, rest = data.split(b"\n")
         for piece in ended:
             kept += piece
-            yield None if is_long or len(kept) >= LINE_BYTES else bytes(kept).removesuffix(b"\r")
+            yield number, None if is_long or len(kept) >= LINE_BYTES else bytes(kept).removesuffix(b"\r")
+            number += 1
             kept.clear()
             is_long = False
         kept += rest
@@ -30,4 +33,4 @@ def read_lines(descriptor: int) -> Iterator[bytes | None]:
             is_long = True
             kept.clear()
     if is_long or kept:
-        yield None if is_long else bytes(kept)
+        yield number, None if is_long else bytes(kept)

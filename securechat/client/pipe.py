@@ -27,7 +27,9 @@ from securechat.protocols.frames import AnyEvent, Error, Join, Joined, Message, 
 class Pipe:
     """One run over a client: `rooms` are joined, and the lines are said in the first of them."""
 
-    def __init__(self, client: Client, rooms: list[str], lines: Iterable[bytes | None], *, as_json: bool) -> None:
+    def __init__(
+        self, client: Client, rooms: list[str], lines: Iterable[tuple[int, bytes | None]], *, as_json: bool
+    ) -> None:
         self._client = client
         self._rooms = rooms
         self._lines = lines
@@ -53,7 +55,6 @@ class Pipe:
             self._failure = error
         finally:
             self._client.close()
-        self._sweep()
         self._judge()
 
     def _speak(self) -> None:
@@ -63,7 +64,7 @@ class Pipe:
                 if not is_direct(room):
                     self._client.request(Join(room=room), Joined)
             self._client.request(Sync(), Synced)
-            for number, line in enumerate(self._lines, 1):
+            for number, line in self._lines:
                 self._say(number, line)
                 self._sweep()
             for _, pending in tuple(self._unanswered):
@@ -111,13 +112,14 @@ class Pipe:
 
     def _judge(self) -> None:
         """Raise what the run came to, unless everything is acknowledged."""
-        lines = "line" if self._lines_read == 1 else "lines"
-        counts = f"{self._unknown + self._refused} of {self._lines_read} {lines} not acknowledged"
+        self._sweep()
+        missing = self._unknown + self._refused
+        counts = f"{missing} of {self._lines_read} lines {'is' if missing == 1 else 'are'} not acknowledged"
         if self._failure is not None:
-            if self._unknown + self._refused:
-                _report(f"{counts}; {self._unknown} of them may be stored.")
+            if missing:
+                _report(f"{counts}, {self._unknown} of them may be stored.")
             raise self._failure
-        if self._refused:
+        if missing:
             raise Refused(f"{counts}.", code=Code.BAD_TEXT)
 
     # --- what is heard -----------------------------------------------------------------------------------------

@@ -137,13 +137,17 @@ def clock(milliseconds: int) -> str:
         return "??:??"
 
 
-def shorten(text: str, columns: int) -> str:
-    """The beginning of a safe line in at most `columns` columns, with `...` where something is missing."""
-    rows = _wrap(text, columns)
-    first = next(rows)
-    if next(rows, None) is None:
-        return first
-    return next(_wrap(text, columns - 3)) + "..."
+def shorten(text: str, width: int) -> str:
+    """The beginning of a safe line in at most `width` columns, with `...` where something is left out."""
+    if columns(text) <= width:
+        return text
+    kept, used = [], 0
+    for cluster in _clusters(text):
+        used += columns(cluster)
+        if used > width - 3:
+            break
+        kept.append(cluster)
+    return "".join(kept) + "..."
 
 
 def columns(text: str) -> int:

@@ -1,0 +1,124 @@
+"""`securechat connect` on a real pseudo-terminal whose screen can be read: keys go in, and what a person would see is
+waited for, with a deadline.
+"""
+
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any, Self
+
+import pyte
+
+DEADLINE = 30.0
+"""Seconds until a screen that does not show what is waited for has failed the test."""
+
+# Opening it makes the terminal the one that controls the new session: Ctrl-C typed there is a signal here.
+_ON_ITS_TERMINAL = """
+import os, runpy
+os.close(os.open(os.ttyname(0), os.O_RDWR))
+runpy.run_module("securechat", run_name="__main__")
+"""
+
+BRACKETED_PASTE = 2004 << 5
+"""How pyte keeps the mode `?2004`."""
+
+
+class OnScreen:
+    """One command on a terminal of its own."""
+
+    def __init__(
+        self, *arguments: str | Path, columns: int = 80, rows: int = 30, program: str = _ON_ITS_TERMINAL, **environ: str
+    ) -> None:
+        self._master, self._terminal = pty.openpty()
+        self.resize(columns, rows)
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.written = bytearray()
+        """Every byte that reached the terminal."""
+        self.modes_before = self.modes()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            stdin=self._terminal,
+            stdout=self._terminal,
+            stderr=self._terminal,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "TZ": "UTC", **environ},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+        os.close(self._master)
+        os.close(self._terminal)
+
+    def modes(self) -> list[Any]:
+        """What `stty -a` shows of the terminal."""
+        return termios.tcgetattr(self._terminal)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal this size."""
+        ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        """Type keys as they are."""
+        os.write(self._master, keys.encode())
+
+    def enter(self, line: str) -> None:
+        """Type a line and Enter."""
+        self.type(line + "\r")
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen's lines, from the top to the last one with something in it."""
+        shown = [line.rstrip() for line in self.screen.display]
+        while shown and not shown[-1]:
+            shown.pop()
+        return shown
+
+    def wait(self, seen: Callable[[list[str]], bool], what: str = "") -> list[str]:
+        """Read what is shown until it is as expected."""
+        deadline = time.monotonic() + DEADLINE
+        while not seen(self.lines):
+            if not self._read(deadline):
+                shown = "\n".join(self.lines)
+                raise AssertionError(f"{what or 'what was waited for'} never came, but:\n{shown}")
+        return self.lines
+
+    def wait_for(self, *texts: str) -> list[str]:
+        """Wait until each text stands on the screen."""
+        return self.wait(lambda lines: all(text in "\n".join(lines) for text in texts), repr(texts))
+
+    def wait_gone(self, text: str) -> list[str]:
+        """Wait until the text stands on the screen no more."""
+        return self.wait(lambda lines: text not in "\n".join(lines), f"a screen without {text!r}")
+
+    def end(self) -> int:
+        """Read to the command's end; its exit code."""
+        deadline = time.monotonic() + DEADLINE
+        while self.process.poll() is None or self._ready(0.0):
+            if self._ready(0.02) and not self._read(deadline):
+                break
+            assert time.monotonic() < deadline, "\n".join(self.lines)
+        return self.process.wait(DEADLINE)
+
+    def _ready(self, seconds: float) -> bool:
+        return bool(select.select([self._master], [], [], seconds)[0])
+
+    def _read(self, deadline: float) -> bool:
+        if not self._ready(max(0.0, deadline - time.monotonic())):
+            return False
+        data = os.read(self._master, 65_536)
+        self.written += data
+        self._stream.feed(data)
+        return bool(data)
