@@ -25,6 +25,7 @@ OFFENCES = {
     "TLS is touched by the certificates and by whoever owns a socket": ("server/workers", "import ssl"),
     "SQLite is the store's": ("server/workers", "import sqlite3"),
     "The command line framework is the command line's": ("server/workers", "import typer"),
+    "The terminal is driven from one place": ("client/plain", "import prompt_toolkit"),
 }
 
 
