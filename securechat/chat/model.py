@@ -30,7 +30,8 @@ class Record(msgspec.Struct, frozen=True):
 class Room(msgspec.Struct, frozen=True):
     """A room as it is after its newest record; replaced whole, never changed in place.
 
-    `head` is the newest record's `seq` and `time` its time (0 and 0 when nothing was recorded)."""
+    `head` is the newest record's `seq` and `time` its time (0 and 0 when nothing was recorded). `private` rooms are
+    nobody's business but their members'; direct rooms are private and have no owner."""
 
     name: str
     owner: str = ""

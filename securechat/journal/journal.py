@@ -121,6 +121,7 @@ class Journal:
         self._limits = limits
         self._clock = clock
         self._failed = failed
+        self._full = False
         # A daemon, so that a disk that hangs cannot keep the process from ending.
         self._thread = Thread(target=self._run, name="journal", daemon=True)
         self._read_back()
@@ -154,8 +155,8 @@ class Journal:
         except StorageFailed as error:
             self._order.close()
             self._failed(error)
-        except Exception as error:
-            log.exception("the journal stopped on a bug")
+        except Exception as error:  # noqa: BLE001 - a journal that ended in silence would leave everybody waiting
+            log.error("the journal stopped on a bug: %s", _trace(error))  # noqa: TRY400 - see _trace
             self._order.close()
             self._failed(StorageFailed(f"The journal stopped on a bug: {type(error).__name__}.", hint="See the log."))
 
@@ -171,9 +172,10 @@ class Journal:
         try:
             self._store.commit(draft.rooms.values(), records, draft.members)
         except StorageFull as error:
-            log.warning("%s", error)
+            self._note_space(error)
             self._read_back()
             return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self._view)
+        self._note_space(None)
         self._accept(draft)
         gained = [
             Membership(record.room, account, record.seq - 1) for record in records for account in rules.gained(record)
@@ -182,6 +184,14 @@ class Journal:
             Membership(record.room, account, record.seq - 1) for record in records for account in rules.lost(record)
         ]
         return Batch(outcomes, draft.records, gained, lost, self._view)
+
+    def _note_space(self, full: StorageFull | None) -> None:
+        """Log when the disk became full and when it no longer is: not for each batch, which would fill it further."""
+        if full is not None and not self._full:
+            log.warning("nothing more is stored: %s", full)
+        elif full is None and self._full:
+            log.warning("the disk has room again: messages are stored")
+        self._full = full is not None
 
     def _accept(self, draft: Draft) -> None:
         """Show everybody what was committed."""
@@ -218,11 +228,14 @@ def _decide(draft: Draft, proposal: Proposal, now: int) -> Outcome:
         if isinstance(outcome, Recorded) and not outcome.duplicate:
             draft.add(outcome.record)
     except Exception as error:  # noqa: BLE001 - whatever it is, the others in the batch get their answers
-        where = "".join(traceback.format_tb(error.__traceback__))
-        # Not the error's own words, which may quote what somebody wrote.
-        log.error("a bug in deciding %r of %r: %s\n%s", proposal.kind, proposal.author, type(error).__name__, where)  # noqa: TRY400
+        log.error("a bug in deciding %r of %r: %s", proposal.kind, proposal.author, _trace(error))  # noqa: TRY400 - see _trace
         return _INTERNAL
     return outcome
+
+
+def _trace(error: Exception) -> str:
+    """What went wrong and where, without the error's own words: they may quote what somebody wrote."""
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 def _replaced(values: dict[str, T], changes: dict[str, T]) -> dict[str, T]:

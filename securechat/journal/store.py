@@ -117,10 +117,11 @@ class Store:
             return {}
         try:
             # One statement for the whole batch: three times quicker than one for each, also where threads compete.
-            rows = self.connection.execute(_RECORDED, (msgspec.json.encode(ids).decode(),)).fetchall()
+            rows = self.connection.execute(_RECORDED, (msgspec.json.encode(ids).decode(),))
+            records = [Record(*row) for row in rows]
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
-        return {(row[3], row[4]): Record(*row) for row in rows}
+        return {(record.sender, record.id): record for record in records}
 
     def commit(self, rooms: Iterable[Room], records: Iterable[Record], members: Mapping[tuple[str, str], bool]) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.

@@ -60,6 +60,21 @@ def test_a_full_disk_refuses_the_whole_batch_and_recovers_by_itself(path: Path) 
         assert [record.seq for record in running.log(LOBBY)] == [1, 2, 3]
 
 
+def test_a_full_disk_is_logged_when_it_begins_and_when_it_ends(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running_journal(path) as running:
+        running.settle(change("join", "alice"))
+        sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
+        for number in range(3):
+            running.settle(said("alice", str(number)))
+        running.store.connection = sound
+        for number in range(3):
+            running.settle(said("alice", str(number)))
+        assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+            "nothing more is stored",
+            "the disk has room again",
+        ]
+
+
 @pytest.mark.parametrize("at", ["BEGIN", "INSERT INTO rooms", "INSERT INTO records", "COMMIT"])
 def test_a_disk_that_is_full_at_any_step_keeps_nothing_of_the_batch(path: Path, at: str) -> None:
     with running_journal(path) as running:
