@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from securechat.errors import SecurechatError
 from securechat.limits import Limits
 
 READ_BYTES: Final = 65_536
@@ -16,11 +17,11 @@ LINE_BYTES: Final = Limits().line_bytes
 
 def read_lines(descriptor: int) -> Iterator[tuple[int, bytes | None]]:
     """Each line with its number, without its end (LF or CR LF), and the last one if it has none; None for one of
-    LINE_BYTES or more."""
+    LINE_BYTES or more. Raises SecurechatError when the descriptor cannot be read."""
     number = 1
     kept = bytearray()
     is_long = False
-    while data := os.read(descriptor, READ_BYTES):
+    while data := _read(descriptor):
         *ended, rest = data.split(b"\n")
         for piece in ended:
             kept += piece
@@ -34,3 +35,10 @@ def read_lines(descriptor: int) -> Iterator[tuple[int, bytes | None]]:
             kept.clear()
     if is_long or kept:
         yield number, None if is_long else bytes(kept)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, READ_BYTES)
+    except OSError as error:
+        raise SecurechatError(f"The input cannot be read: {os.strerror(error.errno or 0)}.") from None

@@ -183,6 +183,10 @@ def _wrap(text: str, width: int, first: int | None = None) -> Iterator[str]:
     for cluster in _clusters(text):
         cells = columns(cluster)
         if row and used + cells > room:
+            if cluster == " ":  # the break stands for it
+                yield "".join(row).rstrip(" ")
+                row, used, word, room = [], 0, 0, width
+                continue
             carried = columns("".join(row[word:]))
             if not word or carried + cells > width:
                 word, carried = len(row), 0
@@ -192,7 +196,8 @@ def _wrap(text: str, width: int, first: int | None = None) -> Iterator[str]:
         used += cells
         if cluster == " ":
             word = len(row)
-    yield "".join(row)
+    if row or not text:
+        yield "".join(row)
 
 
 def _clusters(text: str) -> Iterator[str]:

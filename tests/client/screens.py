@@ -21,7 +21,7 @@ DEADLINE = 30.0
 """Seconds until a screen that does not show what is waited for has failed the test."""
 
 # Opening it makes the terminal the one that controls the new session: Ctrl-C typed there is a signal here.
-_ON_ITS_TERMINAL = """
+ON_ITS_TERMINAL = """
 import os, runpy
 os.close(os.open(os.ttyname(0), os.O_RDWR))
 runpy.run_module("securechat", run_name="__main__")
@@ -35,10 +35,15 @@ class OnScreen:
     """One command on a terminal of its own."""
 
     def __init__(
-        self, *arguments: str | Path, columns: int = 80, rows: int = 30, program: str = _ON_ITS_TERMINAL, **environ: str
+        self,
+        *arguments: str | Path,
+        term: str = "xterm-256color",
+        columns: int = 80,
+        rows: int = 30,
+        program: str = ON_ITS_TERMINAL,
     ) -> None:
         self._master, self._terminal = pty.openpty()
-        self.resize(columns, rows)
+        ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.written = bytearray()
@@ -50,7 +55,7 @@ class OnScreen:
             stdout=self._terminal,
             stderr=self._terminal,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "TZ": "UTC", **environ},
+            env={**os.environ, "TERM": term, "TZ": "UTC"},
         )
 
     def __enter__(self) -> Self:
@@ -65,10 +70,6 @@ class OnScreen:
     def modes(self) -> list[Any]:
         """What `stty -a` shows of the terminal."""
         return termios.tcgetattr(self._terminal)
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal this size."""
-        ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: str) -> None:
         """Type keys as they are."""
@@ -90,7 +91,8 @@ class OnScreen:
         """Read what is shown until it is as expected."""
         deadline = time.monotonic() + DEADLINE
         while not seen(self.lines):
-            if not self._read(deadline):
+            has_ended = self.process.poll() is not None
+            if not self._read(0.2) and (has_ended or time.monotonic() > deadline):
                 shown = "\n".join(self.lines)
                 raise AssertionError(f"{what or 'what was waited for'} never came, but:\n{shown}")
         return self.lines
@@ -99,26 +101,20 @@ class OnScreen:
         """Wait until each text stands on the screen."""
         return self.wait(lambda lines: all(text in "\n".join(lines) for text in texts), repr(texts))
 
-    def wait_gone(self, text: str) -> list[str]:
-        """Wait until the text stands on the screen no more."""
-        return self.wait(lambda lines: text not in "\n".join(lines), f"a screen without {text!r}")
-
     def end(self) -> int:
         """Read to the command's end; its exit code."""
         deadline = time.monotonic() + DEADLINE
-        while self.process.poll() is None or self._ready(0.0):
-            if self._ready(0.02) and not self._read(deadline):
-                break
+        while self.process.poll() is None:
+            self._read(0.2)
             assert time.monotonic() < deadline, "\n".join(self.lines)
-        return self.process.wait(DEADLINE)
+        while self._read(0.0):
+            pass
+        return self.process.returncode
 
-    def _ready(self, seconds: float) -> bool:
-        return bool(select.select([self._master], [], [], seconds)[0])
-
-    def _read(self, deadline: float) -> bool:
-        if not self._ready(max(0.0, deadline - time.monotonic())):
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._master], [], [], seconds)[0]:
             return False
         data = os.read(self._master, 65_536)
         self.written += data
         self._stream.feed(data)
-        return bool(data)
+        return True

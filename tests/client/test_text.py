@@ -162,7 +162,7 @@ def test_a_record_reads(local_zone: Callable[[str], None]) -> None:
         "00:00 bob: one\n      | two three"
     )
     long = Message(room="lobby", seq=1, sender="bob", time=0, text="words that do not fit on one line of forty")
-    assert shown(long) == "00:00 bob: words that do not fit on\n      | one line of forty"
+    assert shown(long) == "00:00 bob: words that do not fit on one\n      | line of forty"
     assert shown(long, width=None) == "00:00 bob: words that do not fit on one line of forty"
     assert shown(JoinRecord(room="lobby", seq=1, sender="bob", time=0)) == "-- 00:00 bob joined."
     assert shown(LeaveRecord(room="lobby", seq=1, sender="bob", time=0), room=True) == "-- 00:00 [lobby] bob left."

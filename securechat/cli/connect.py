@@ -1,0 +1,104 @@
+"""`securechat connect`: talk on a terminal, or from a script."""
+
+import getpass
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from securechat.cli.app import app
+from securechat.cli.options import Home
+from securechat.cli.password_options import PasswordFile, PasswordStdin, ask, read_password
+from securechat.errors import UsageError
+
+Lines = Iterator[tuple[int, bytes | None]]
+"""Numbered lines, as `client.lines` reads them."""
+
+
+@app.command()
+def connect(
+    server: Annotated[str, typer.Argument(metavar="[USER@]HOST[:PORT]", show_default=False)],
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The server's CA (default: HOME/certs/ca.pem, else the system's CAs)."),
+    ] = None,
+    room: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOM", help="Join this room (default lobby); again for more.", show_default=False),
+    ] = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print what is heard as JSON, one event a line.")] = False,
+    home: Home = Path(),
+) -> None:
+    """Talk on a terminal, or from a script: a line in is said, a line out was heard."""
+    from securechat.certificates import CertificateFolder, client_context
+    from securechat.chat.names import LOBBY
+    from securechat.client.address import read_address
+    from securechat.client.client import Client
+    from securechat.client.lines import read_lines
+
+    address = read_address(server)
+    username = address.username or _login_name()
+    of_home = CertificateFolder(home / "certs").authority
+    authority = ca or (of_home if of_home.is_file() else None)
+    context = client_context(authority)
+    rooms = list(dict.fromkeys(room or [LOBBY]))
+    is_script = jsonl or not (sys.stdin.isatty() and sys.stdout.isatty())
+    if not is_script:
+        signal.signal(signal.SIGTERM, _terminated)
+    lines = read_lines(sys.stdin.fileno())
+    password = _password(f"{username}@{address}", is_script, lines if password_stdin else None, password_file)
+    with Client.connect(address.host, address.port, context, username, password, authority=authority) as client:
+        del password
+        if is_script:
+            from securechat.client.pipe import Pipe
+
+            Pipe(client, rooms, lines, as_json=jsonl).run()
+        else:
+            from securechat.client.conversation import converse
+
+            converse(client, rooms)
+
+
+def _login_name() -> str:
+    from securechat.chat.names import NAME_RULE, is_username
+
+    hint = f"Type USER@HOST; a username has {NAME_RULE}."
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        raise UsageError("This login has no name to connect with.", hint=hint) from None
+    if not is_username(name):
+        raise UsageError(f"Your login name {name!r} cannot be a username.", hint=hint)
+    return name
+
+
+def _password(account: str, is_script: bool, lines: Lines | None, file: Path | None) -> str:
+    if lines is None:
+        password = read_password(False, file)
+        if password is not None:
+            return password
+        if is_script:
+            raise UsageError(
+                "There is no terminal to ask for the password.", hint="Give --password-stdin or --password-file FILE."
+            )
+        return ask(f"Password of {account}: ")
+    if file is not None or not is_script:
+        raise UsageError("--password-stdin is for scripts, and alone.", hint="On a terminal the password is asked for.")
+    try:
+        _, first = next(lines, (0, None))
+        password = first.decode("utf-8") if first else ""
+    except UnicodeDecodeError:
+        raise UsageError("The first line of stdin, the password, is not UTF-8.") from None
+    if not password:
+        raise UsageError("The first line of stdin is to be the password, and is empty.")
+    return password
+
+
+def _terminated(*_: object) -> NoReturn:
+    # An exception, so that the terminal gets its modes back on the way out.
+    raise SystemExit(128 + signal.SIGTERM)
