@@ -7,6 +7,7 @@ protocol and hands them to its session; it knows no account, no room and no othe
 import contextlib
 import enum
 import logging
+import math
 import selectors
 import socket
 import ssl
@@ -86,6 +87,7 @@ class Connection:
         "heard",
         "protocol",
         "queued",
+        "scheduled",
         "session",
     )
 
@@ -111,6 +113,8 @@ class Connection:
         self.heard = 0.0
         self.frame_began: float | None = None
         self.session: Listening | None = None
+        self.scheduled = math.inf
+        """When the reactor will call `check`, of the monotonic clock."""
         owner.expect(self, self._deadline)
         self._shake_hands()
 

@@ -93,6 +93,13 @@ class Listener:
         self._socket.close()
 
     def _run(self) -> None:
+        try:
+            self._accept_all()
+        except Exception:
+            log.exception("the listener stopped on a bug")
+            self._services.fail(SecurechatError("The listener stopped on a bug.", hint="See the log."))
+
+    def _accept_all(self) -> None:
         with selectors.DefaultSelector() as waiting, selectors.DefaultSelector() as pausing:
             waiting.register(self._near, selectors.EVENT_READ)
             waiting.register(self._socket, selectors.EVENT_READ)

@@ -9,6 +9,7 @@ import contextlib
 import heapq
 import itertools
 import logging
+import math
 import selectors
 import socket
 import threading
@@ -18,7 +19,7 @@ from typing import Protocol as Interface
 from typing import TypeVarTuple
 
 from securechat.chat.model import Outcome
-from securechat.errors import Code
+from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Batch, Submission
 from securechat.limits import Limits
 from securechat.protocols.frames import Bye
@@ -148,8 +149,11 @@ class Reactor:
         self._again.append(connection)
 
     def expect(self, connection: Connection, deadline: float) -> None:
-        """Call the connection's `check` at this time of the monotonic clock."""
-        heapq.heappush(self._timers, (deadline, next(self._tie), connection))
+        """Call the connection's `check` at this time of the monotonic clock, or before."""
+        # One timer a connection counts: a later one is set when it has fired, or each line would leave one behind.
+        if deadline < connection.scheduled:
+            connection.scheduled = deadline
+            heapq.heappush(self._timers, (deadline, next(self._tie), connection))
 
     def opened(self, connection: Connection) -> Session:
         """A session for a connection whose handshake is done."""
@@ -181,7 +185,12 @@ class Reactor:
         try:
             while not (self._ending and not self._connections):
                 self._turn()
+        except Exception:
+            log.exception("reactor %d stopped on a bug", self.number)
+            self.services.fail(SecurechatError("A reactor stopped on a bug.", hint="See the log."))
         finally:
+            for connection in tuple(self._connections):
+                connection.drop()
             self._selector.close()
             self._near.close()
             self._far.close()
@@ -222,8 +231,9 @@ class Reactor:
     def _run_timers(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            connection = heapq.heappop(self._timers)[2]
-            if not connection.is_closed:
+            when, _, connection = heapq.heappop(self._timers)
+            if when == connection.scheduled and not connection.is_closed:
+                connection.scheduled = math.inf
                 self._guard(connection, connection.check, now)
 
     def _submit(self) -> None:

@@ -55,7 +55,7 @@ class Server:
         self._config = config
         self._parts = contextlib.ExitStack()
         self._asked_to_stop = threading.Event()
-        self._failure: StorageFailed | None = None
+        self._failure: SecurechatError | None = None
         self.address = ""
         """Where it listens, as `host:port`, once it is started."""
         self.port = 0
@@ -82,7 +82,7 @@ class Server:
     def stop(self) -> None:
         """Stop accepting, commit what is queued, tell the peers and close, within `stop_seconds`; once is enough.
 
-        Raises StorageFailed, once, when that is why the server stops.
+        Raises what made the server stop by itself, once.
         """
         self._asked_to_stop.set()
         self._parts.close()
@@ -111,7 +111,7 @@ class Server:
         )
         hashing = Workers[Authenticator]("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator)
         reading = Workers[Reader]("reading", 1, limits.read_queue, store.reader)
-        services = Services(config, lambda: context, authenticator, hashing, reading, journal)
+        services = Services(config, lambda: context, authenticator, hashing, reading, journal, self._failed)
         self._reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
         publisher.serve(self._reactors)
         listener = Listener(listening, self._reactors, services)
@@ -147,7 +147,9 @@ class Server:
 
     def _end_reactors(self) -> None:
         if self._failure:
-            bye = Bye(code=Code.STORAGE, message="The server's disk failed.")
+            storage = isinstance(self._failure, StorageFailed)
+            code, message = (Code.STORAGE, "disk failed") if storage else (Code.INTERNAL, "program has a bug")
+            bye = Bye(code=code, message=f"The server's {message}.")
         else:
             bye = Bye(code=Code.SHUTDOWN, message="The server stops.", retry_after=RETRY_SECONDS)
         for reactor in self._reactors:
@@ -163,8 +165,8 @@ class Server:
         for reactor in self._reactors:
             reactor.end_sessions(names, bye)
 
-    def _failed(self, error: StorageFailed) -> None:
-        log.critical("no more can be stored: %s", error)
+    def _failed(self, error: SecurechatError) -> None:
+        log.critical("the server cannot go on: %s", error)
         self._failure = error
         self._asked_to_stop.set()
 

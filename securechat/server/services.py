@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from securechat.accounts.authentication import Authenticator
 from securechat.chat.model import Rejected
 from securechat.config import Config
-from securechat.errors import Code
+from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Journal, View
 from securechat.journal.store import Reader
 from securechat.server.workers import Workers
@@ -27,6 +27,7 @@ class Services:
         hashing: Workers[Authenticator],
         reading: Workers[Reader],
         journal: Journal,
+        fail: Callable[[SecurechatError], None],
     ) -> None:
         self.config = config
         self.context = context
@@ -34,6 +35,8 @@ class Services:
         self.hashing = hashing
         self.reading = reading
         self.journal = journal
+        self.fail = fail
+        """Ends the server with this reason: what a thread does that cannot go on."""
         self._connections = 0
         self._lock = threading.Lock()
 

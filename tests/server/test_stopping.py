@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -145,3 +146,20 @@ def test_two_servers_on_one_home_are_one_too_many(home: Path) -> None:
         pytest.raises(SecurechatError, match=rf"Another server \(process {os.getpid()}\) runs on"),
     ):
         Server(home, Config(port=0)).start()
+
+
+def test_a_thread_that_stops_on_a_bug_takes_the_server_down_and_says_why(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_server(home) as server:
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("planted")
+
+        monkeypatch.setattr("securechat.server.reactor.Reactor._submit", broken)
+        with socket.create_connection(("127.0.0.1", server.port), DEADLINE):
+            server.wait()
+        monkeypatch.undo()
+        with pytest.raises(SecurechatError, match="reactor stopped"):
+            server.stop()
+    assert "planted" in caplog.text
