@@ -20,7 +20,10 @@ Lines = Iterator[tuple[int, bytes | None]]
 
 @app.command()
 def connect(
-    server: Annotated[str, typer.Argument(metavar="[USER@]HOST[:PORT]", show_default=False)],
+    server: Annotated[
+        str,
+        typer.Argument(metavar="[USER@]HOST[:PORT]", help="Who comes in (default: your name here), and where."),
+    ],
     ca: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The server's CA (default: HOME/certs/ca.pem, else the system's CAs)."),
@@ -34,7 +37,10 @@ def connect(
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print what is heard as JSON, one event a line.")] = False,
     home: Home = Path(),
 ) -> None:
-    """Talk on a terminal, or from a script: a line in is said, a line out was heard."""
+    """Talk on a terminal, or from a script.
+
+    To a script, a line in is said and a line out was heard.
+    """
     from securechat.certificates import CertificateFolder, client_context
     from securechat.chat.names import LOBBY
     from securechat.client.address import read_address
