@@ -1,4 +1,5 @@
-"""The values of chat: rooms, records, proposals and outcomes. Frozen, and ignorant of how they travel or are kept.
+"""The values of chat: rooms, records, what is asked for and what comes of it. Frozen, and ignorant of how they travel
+or are kept.
 
 A room's name is its key. A direct room's key is `@` and its two members in order, `@alice:bob`;
 a person in it sees it as `@` and the other one (`names.shown_room`).
@@ -16,7 +17,12 @@ Kind = Literal["create", "join", "leave", "say"]
 
 class Record(msgspec.Struct, frozen=True):
     """One entry of a room. `seq` counts 1, 2, 3 … without gaps; `time` is milliseconds since 1970 UTC and never goes
-    backwards within a room; `id` is the author's own (empty where the request had none); `text` is for `say` alone."""
+    backwards within a room; `id` is the author's own (empty where the request had none).
+
+    `text` is that of a say, an edit or a topic. `target` is the account that an invite or a kick is about; on the
+    `create` of a private room it is the word `private`. `about` is the `seq` of the say that an edit changes, a delete
+    erases or a say replies to (0: none). `salt` is random, 16 bytes where there is a text; where text and salt were
+    erased, `erased` is the commitment to them (32 bytes). `hash` is the room's chain up to here (`chat.chain`)."""
 
     room: str
     seq: int
@@ -25,13 +31,19 @@ class Record(msgspec.Struct, frozen=True):
     id: str
     time: int
     text: str = ""
+    target: str = ""
+    about: int = 0
+    salt: bytes = b""
+    erased: bytes = b""
+    hash: bytes = b""
 
 
 class Room(msgspec.Struct, frozen=True):
     """A room as it is after its newest record; replaced whole, never changed in place.
 
-    `head` is the newest record's `seq` and `time` its time (0 and 0 when nothing was recorded). `private` rooms are
-    nobody's business but their members'; direct rooms are private and have no owner."""
+    `head` is the newest record's `seq`, `time` its time and `hash` its hash (0 and 0 when nothing was recorded).
+    `private` rooms are nobody's business but their members'; direct rooms are private and have no owner. Nothing is
+    said in an `archived` room. The records up to `base` are gone, and `base_hash` is where their chain had got to."""
 
     name: str
     owner: str = ""
@@ -40,11 +52,17 @@ class Room(msgspec.Struct, frozen=True):
     members: frozenset[str] = frozenset()
     head: int = 0
     time: int = 0
+    archived: bool = False
+    hash: bytes = b""
+    base: int = 0
+    base_hash: bytes = b""
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A change that `author` asks for. `room` is the room's key; `id` may be empty for all but `say`;
-    `admin` says that the author's account has the role `admin`."""
+    """A record that `author` asks for. `room` is the room's key; `id` may be empty for all but `say` and `edit`;
+    `admin` says that the author's account has the role `admin`; `private` is for `create`, the rest as in Record.
+
+    Whoever submits a text makes its `salt` (16 random bytes), so that all who decide on it get the same hashes."""
 
     kind: Kind
     author: str
@@ -52,6 +70,52 @@ class Proposal(msgspec.Struct, frozen=True):
     id: str = ""
     text: str = ""
     admin: bool = False
+    target: str = ""
+    about: int = 0
+    private: bool = False
+    salt: bytes = b""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The account has read the room up to `seq`; the greatest counts."""
+
+    account: str
+    room: str
+    seq: int
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Let whoever has the token with this hash come in as the account; `device` is what its owner calls it by."""
+
+    account: str
+    token_hash: bytes
+    device: str = ""
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """Let nobody come in any more with this token of the account, or with any of them (None)."""
+
+    account: str
+    token_hash: bytes | None = None
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Erase the room's records up to `upto`, oldest first; one change takes but a limited step of it."""
+
+    room: str
+    upto: int
+
+
+Change: TypeAlias = Mark | Grant | Revoke | Expire
+"""What is ordered and kept as proposals are, but is no record of a room."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A session token that is in force: whose it is, on which device, and since when (milliseconds since 1970 UTC)."""
+
+    account: str
+    device: str
+    created: int
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -61,8 +125,15 @@ class Recorded(msgspec.Struct, frozen=True):
     duplicate: bool = False
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """The change was made, in the extent that it says: an expiry may have got only a part of the way."""
+
+    change: Change
+
+
 class Unchanged(msgspec.Struct, frozen=True):
-    """What was asked for is so already (joining a room one is in); nothing was recorded."""
+    """What was asked for is so already (joining a room one is in); nothing was recorded. `room` is empty for what is no
+    matter of a room."""
 
     room: str
 
@@ -74,4 +145,4 @@ class Rejected(msgspec.Struct, frozen=True):
     message: str
 
 
-Outcome: TypeAlias = Recorded | Unchanged | Rejected
+Outcome: TypeAlias = Recorded | Changed | Unchanged | Rejected
