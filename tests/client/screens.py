@@ -72,8 +72,8 @@ class OnScreen:
         return termios.tcgetattr(self._terminal)
 
     def type(self, keys: str) -> None:
-        """Type keys as they are."""
-        os.write(self._master, keys.encode())
+        """Type keys as they are; surrogates are bytes that are no UTF-8."""
+        os.write(self._master, keys.encode("utf-8", "surrogateescape"))
 
     def enter(self, line: str) -> None:
         """Type a line and Enter."""

@@ -484,6 +484,61 @@ def test_closing_wakes_whoever_waits_for_room_or_for_events(tmp_path: Path) -> N
     assert sorted(outcomes) == ["listener", "speaker"]
 
 
+def test_a_server_that_reads_late_gets_every_line_whole(tmp_path: Path) -> None:
+    all_said = threading.Event()
+
+    def script(peer: Peer) -> None:
+        assert all_said.wait(DEADLINE)
+        for seq in range(1, CLIENT_IN_FLIGHT + 1):
+            peer.store(seq)
+        peer.leave()
+
+    with talking(tmp_path, script) as client:
+        # More than the sockets' buffers hold.
+        said = [client.say("lobby", f"{number} " * 9_000) for number in range(100, 100 + CLIENT_IN_FLIGHT)]
+        all_said.set()
+        assert [pending.wait(DEADLINE).seq for pending in said] == list(range(1, CLIENT_IN_FLIGHT + 1))
+
+
+class Moody(ssl.SSLSocket):
+    """A TLS socket that now and then has to write in order to read, as a new key makes it, or breaks on request."""
+
+    reads = 0
+    is_broken = False
+
+    def recv(self, buflen: int = 1_024, flags: int = 0) -> bytes:
+        Moody.reads += 1
+        if Moody.reads % 2:
+            raise ssl.SSLWantWriteError
+        return super().recv(buflen, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        if Moody.is_broken:
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().send(data, flags)
+
+
+def test_reading_that_waits_for_writing_goes_on_and_a_broken_write_ends_it(tmp_path: Path) -> None:
+    def script(peer: Peer) -> None:
+        peer.let_in()
+        for seq in range(1, 51):
+            peer.store(seq)
+        with pytest.raises((EOFError, OSError)):
+            peer.receive()
+
+    with scripted(script) as server:
+        ca = authority_file(tmp_path)
+        context = client_context(ca)
+        context.sslsocket_class = Moody
+        with Client.connect("localhost", server.port, context, "alice", PASSWORD) as client:
+            assert [client.say("lobby", "hello").wait(DEADLINE).seq for _ in range(50)] == list(range(1, 51))
+            Moody.is_broken = True
+            with pytest.raises(Unreachable):
+                client.say("lobby", "hello").wait(DEADLINE)
+            with pytest.raises(Unreachable, match=r"was lost: broken pipe\."):
+                list(client.events())
+
+
 def test_one_thread_alone_touches_the_tls_socket(tmp_path: Path) -> None:
     owners: set[int] = set()
 

@@ -139,7 +139,7 @@ def test_a_line_shows(written: str, shown: str) -> None:
 
 def test_a_message_of_nothing_but_marks_is_shown_quickly_and_short() -> None:
     # Normalizing it whole would take quadratic time: a page of such messages would hold the client for minutes.
-    shown = text.line("a" + "\u0301\u0327" * 1_000_000)
+    shown = text.line("a" + "\u0301\u0327" * 100_000)
     assert len(shown) <= 1 + text.MARKS
 
 
