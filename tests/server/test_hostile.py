@@ -28,22 +28,22 @@ BAD_LINES = {
 }
 
 
-@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES.keys())
-def test_a_bad_frame_after_login_is_answered_and_the_talk_goes_on(server: Server, line: bytes) -> None:
+def test_a_bad_frame_after_login_is_answered_and_the_talk_goes_on(server: Server) -> None:
     with peer(server, "alice") as alice:
-        alice.send_bytes(line)
-        assert alice.receive()["code"] in ("bad-frame", "unknown-type")
-        alice.send({"type": "ping"})
-        assert alice.receive()["type"] == "pong"
+        for name, line in BAD_LINES.items():
+            alice.send_bytes(line)
+            assert alice.receive()["code"] in ("bad-frame", "unknown-type"), name
+            alice.send({"type": "ping"})
+            assert alice.receive()["type"] == "pong"
 
 
-@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES.keys())
-def test_a_bad_frame_before_login_is_answered_and_closed(server: Server, line: bytes) -> None:
-    with Peer(server.port) as stranger:
-        stranger.receive()
-        stranger.send_bytes(line)
-        (answer,) = stranger.ends()
-        assert answer["code"] in ("bad-frame", "unknown-type")
+def test_a_bad_frame_before_login_is_answered_and_closed(server: Server) -> None:
+    for name, line in BAD_LINES.items():
+        with Peer(server.port) as stranger:
+            stranger.receive()
+            stranger.send_bytes(line)
+            (answer,) = stranger.ends()
+            assert answer["code"] in ("bad-frame", "unknown-type"), name
 
 
 @pytest.mark.parametrize("logged_in", [False, True])
