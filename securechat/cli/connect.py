@@ -39,7 +39,12 @@ def connect(
 ) -> None:
     """Talk on a terminal, or from a script.
 
-    To a script, a line in is said and a line out was heard.
+    On a terminal, /help lists the commands.
+
+    To a script, a line in is said in the first room, and a line out was heard: `[ROOM] SENDER: TEXT`, one line of
+    UTF-8 for each message of others, or with --jsonl the JSON frame of each event. At the end of the input it waits
+    for the last acknowledgement. It exits with 0 when everything is stored, with 4 when something was refused, with
+    3 when the connection was lost before.
     """
     from securechat.certificates import CertificateFolder, client_context
     from securechat.chat.names import LOBBY
