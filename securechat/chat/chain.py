@@ -1,0 +1,68 @@
+"""The chain of a room: each record's hash is made from the one before it, so that nothing changes unnoticed.
+
+Pure: bytes in, bytes out. A text goes in as a commitment to it, so that it can be erased later and the chain still
+holds. It knows nothing of where records are kept or who checks them. All values are SHA-256 digests, of 32 bytes.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+from securechat.chat.model import Record
+
+HASH_BYTES: Final = 32
+"""Bytes in every value of a chain, and in a commitment."""
+
+SALT_BYTES: Final = 16
+"""Random bytes hashed before a text: without them, who has the commitment could guess a short text and be sure."""
+
+_LENGTH_BYTES: Final = 4
+
+
+def commitment(salt: bytes, text: str) -> bytes:
+    """What stands for a text in the chain; records without a text have an empty salt and text.
+
+    Salt and text are not told apart, so whoever checks a record also checks that a text's salt has SALT_BYTES.
+    """
+    return sha256(salt + text.encode()).digest()
+
+
+def start(room: str) -> bytes:
+    """The value before a room's first record; `room` is the room's key."""
+    return sha256(b"securechat/1 room " + room.encode()).digest()
+
+
+def link(
+    previous: bytes,
+    *,
+    seq: int,
+    kind: str,
+    sender: str,
+    id: str,
+    time: int,
+    target: str,
+    about: int,
+    commitment: bytes,
+) -> bytes:
+    """The value after a record, from the value before it and all that the record holds.
+
+    What is hashed are these fields in this order, each after its length as 4 bytes, the most significant first; words
+    are UTF-8 and numbers are written in decimal. So no two different records give the same bytes.
+    """
+    words = (str(seq), kind, sender, id, str(time), target, str(about))
+    fields = (previous, *(word.encode() for word in words), commitment)
+    return sha256(b"".join(len(field).to_bytes(_LENGTH_BYTES, "big") + field for field in fields)).digest()
+
+
+def link_record(previous: bytes, record: Record) -> bytes:
+    """The value after this record, whatever its `hash` says; an erased one goes in by the commitment that is left."""
+    return link(
+        previous,
+        seq=record.seq,
+        kind=record.kind,
+        sender=record.sender,
+        id=record.id,
+        time=record.time,
+        target=record.target,
+        about=record.about,
+        commitment=record.erased or commitment(record.salt, record.text),
+    )
