@@ -6,8 +6,8 @@ writing. It must not know any rule of chat: it keeps what it is given.
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -238,6 +238,34 @@ class Reader:
         if after is None:
             records.reverse()
         return Page(records, more)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """See the file as it is now until the end of the block, whatever is written meanwhile.
+
+        For who must see the tables as they lie (`journal.verify`). Raises StorageFailed for SQLite's own failures.
+        """
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+
+    def copy_to(self, path: Path) -> None:
+        """Make `path` a copy of the whole store as it is at one moment, also while it is written. Raises StorageFailed.
+
+        There must be no file at `path`. The copy is not synced: a power cut may take it.
+        """
+        _create_file(path)
+        try:
+            # All pages in one step: in smaller ones each commit of the writer would make it begin again.
+            with closing(_connect(path, "rw")) as copy:
+                self._connection.backup(copy, pages=-1)
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
 
     def close(self) -> None:
         """Let go of the file."""
