@@ -18,9 +18,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-# What must be covered in every branch by tests of its own; all else is measured together.
-CORE := chat protocols accounts journal
-
 .PHONY: help install run test check lock clean
 
 help: ## Show this list
@@ -38,9 +35,7 @@ run: $(INSTALLED) ## Serve; the first time, make certificates and an admin accou
 	exec $(BIN)/securechat serve
 
 test: $(TOOLS) ## Run every test, and hold the coverage
-	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest $(CORE:%=tests/%) $(CORE:%=--cov=securechat.%) --cov-fail-under=100
-	@$(BIN)/python -m pytest tests $(CORE:%=--ignore=tests/%) --cov=securechat --cov-append --cov-fail-under=90
+	@$(BIN)/python -m tests.project.suite
 
 check: $(TOOLS) ## Check format, style, types, the direction of imports, and the docs
 	@$(BIN)/ruff format --check .

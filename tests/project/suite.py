@@ -1,0 +1,117 @@
+"""Run the whole suite, as many parts at once as there are cores, and hold the coverage.
+
+Run as `python -m tests.project.suite`. Each folder of tests is one run of pytest, and what it says is shown when it has
+ended. The last lines name what failed and count all tests, in the form of pytest's own closing line.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Final, NamedTuple
+
+TESTS: Final = Path("tests")
+
+CORE: Final = ("chat", "protocols", "accounts", "journal")
+"""What must be covered in every branch by tests of its own."""
+
+OVERALL: Final = 90
+"""Percent of the branches of everything, by all tests together."""
+
+SLOWEST: Final = "server"
+"""Begun first: whatever is begun last ends alone."""
+
+
+class Run(NamedTuple):
+    """One run of pytest: its name, and what it is given."""
+
+    name: str
+    arguments: list[str]
+
+
+class Result(NamedTuple):
+    """How a run ended, and everything that it said."""
+
+    code: int
+    said: str
+
+
+def plan(tests: Path) -> list[Run]:
+    """The runs that together run every test file below `tests` once."""
+    parts = {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py")} - set(CORE)
+    core = [str(tests / part) for part in CORE]
+    covered = [f"--cov=securechat.{part}" for part in CORE]
+    runs = [Run("core", [*core, *covered, "--cov-fail-under=100"])]
+    runs += [Run(part, [str(tests / part), "--cov=securechat", "--cov-report="]) for part in sorted(parts)]
+    return sorted(runs, key=lambda run: run.name != SLOWEST)
+
+
+def run_tests(run: Run) -> Result:
+    """Run pytest, and keep its measure of coverage apart from that of the others."""
+    colour = "yes" if sys.stdout.isatty() else "no"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--color={colour}", *run.arguments],
+        env=os.environ | {"COVERAGE_FILE": f".coverage.{run.name}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout)
+
+
+def coverage(*arguments: str) -> int:
+    """Run one command of coverage, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", "coverage", *arguments], check=False).returncode
+
+
+def plain(said: str) -> str:
+    """The text without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+
+def closing_line(said: list[str], seconds: float) -> str:
+    """What pytest would have said at the end of one run of everything."""
+    counts: Counter[str] = Counter()
+    for text in said:
+        for line in re.findall(r"^=+ (.*) in [0-9.]+s\b.*=+$", plain(text), re.MULTILINE):
+            # 1 error and 2 errors are 3 errors.
+            counted = re.sub(r"\b(error|warning)\b", r"\1s", line)
+            counts.update({word: int(count) for count, word in re.findall(r"(\d+) (\w+)", counted)})
+    told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "no tests ran"
+    return f" {told} in {seconds:.2f}s ".center(80, "=")
+
+
+def main() -> None:
+    """Run everything; exit with 1 when a test fails or too little is covered."""
+    began = time.monotonic()
+    coverage("erase")
+    runs = plan(TESTS)
+    results = []
+    print(
+        f"{len(runs)} runs of pytest, as many at once as there are cores; each is shown when it has ended.", flush=True
+    )
+    with ThreadPoolExecutor(os.cpu_count()) as lanes:
+        try:
+            for future in as_completed([lanes.submit(run_tests, run) for run in runs]):
+                results.append(future.result())
+                print(results[-1].said, flush=True)
+        except KeyboardInterrupt:
+            # The terminal has told those that run as well; the others must not begin.
+            lanes.shutdown(cancel_futures=True)
+            sys.exit(130)
+    covered = coverage("combine", "--quiet") == 0 and coverage("report", f"--fail-under={OVERALL}") == 0
+    said = [result.said for result in results]
+    for line in re.findall(r"^(?:FAILED|ERROR) .*$", plain("\n".join(said)), re.MULTILINE):
+        print(line)
+    print(closing_line(said, time.monotonic() - began), flush=True)
+    sys.exit(0 if covered and not any(result.code for result in results) else 1)
+
+
+if __name__ == "__main__":
+    main()

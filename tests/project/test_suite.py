@@ -1,0 +1,32 @@
+"""`make test` runs every test, and its last line tells the truth about all of them."""
+
+from pathlib import Path
+
+from tests.project.suite import CORE, closing_line, plan
+from tests.project.tree import ROOT
+
+
+def test_every_test_file_is_run_once() -> None:
+    folders = [Path(word) for run in plan(ROOT / "tests") for word in run.arguments if not word.startswith("-")]
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert len([folder for folder in folders if path.is_relative_to(folder)]) == 1, path
+
+
+def test_a_new_file_or_folder_of_tests_is_run_without_being_named(tmp_path: Path) -> None:
+    for name in ("test_alone.py", "tokens/test_one.py", "tokens/deep/test_two.py", "tokens/support.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    arguments = [run.arguments[0] for run in plan(tmp_path)]
+    assert sorted(arguments) == sorted(str(tmp_path / name) for name in (CORE[0], "test_alone.py", "tokens"))
+
+
+def test_the_closing_line_counts_every_run() -> None:
+    said = [
+        "FAILED x\n===== 1 failed, 20 passed, 1 error in 3.20s =====\n",
+        "====== \x1b[32m300 passed\x1b[0m, 2 errors in 103.20s (0:01:43) ======\n",
+    ]
+    assert closing_line(said, 104.5).strip("=") == " 3 errors, 1 failed, 320 passed in 104.50s "
+
+
+def test_no_test_at_all_is_told() -> None:
+    assert closing_line(["ImportError: no module\n"], 1.0).strip("=") == " no tests ran in 1.00s "
