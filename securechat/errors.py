@@ -28,10 +28,13 @@ class Code(StrEnum):
     NOT_MEMBER = "not-member"
     NO_SUCH_ROOM = "no-such-room"
     NO_SUCH_ACCOUNT = "no-such-account"
+    NO_SUCH_RECORD = "no-such-record"
+    NO_SUCH_SESSION = "no-such-session"
     ROOM_EXISTS = "room-exists"
     BAD_NAME = "bad-name"
     BAD_TEXT = "bad-text"
     BAD_ID = "bad-id"
+    WEAK_PASSWORD = "weak-password"  # noqa: S105 - a code, no password
     ID_REUSED = "id-reused"
     FORBIDDEN = "forbidden"
     STORAGE = "storage"
@@ -39,6 +42,7 @@ class Code(StrEnum):
     INTERNAL = "internal"
     # Said in `bye` only.
     LOGGED_OUT = "logged-out"
+    REVOKED = "revoked"
     ACCOUNT_CHANGED = "account-changed"
     IDLE = "idle"
     SHUTDOWN = "shutdown"
@@ -132,6 +136,10 @@ class LastAdmin(SecurechatError):
 
 class WeakPassword(SecurechatError):
     """A new password is too short, too long or too well known."""
+
+
+class BackupError(SecurechatError):
+    """A backup cannot be written, or what should be one is incomplete or altered."""
 
 
 class StorageFull(SecurechatError):

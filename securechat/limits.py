@@ -43,6 +43,15 @@ and the answers are longer than what they answer."""
 PAGE_RECORDS: Final = 500
 """Records in one page of history, at most."""
 
+SEARCH_LENGTH: Final = 256
+"""Characters in what is searched for; nobody types more, and each costs work."""
+
+SEARCH_HITS: Final = 100
+"""Records in the answer to one search, at most."""
+
+PRESENCE_MEMBERS: Final = 256
+"""Members of a room up to which they are told who comes and goes: in larger rooms it would be most of the traffic."""
+
 SAFE_INTEGER: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
@@ -63,6 +72,9 @@ Enough to keep a fast connection busy, and a quarter of what a server takes."""
 
 LOG_LINES: Final = 10_000
 """Log lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
+
+BACKUP_PART_BYTES: Final = 67_108_864
+"""Bytes of any file in a backup but the store: the credentials of 100,000 accounts and more."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]

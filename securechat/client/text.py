@@ -13,7 +13,19 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from securechat.protocols.frames import AnyRecord, CreateRecord, JoinRecord, LeaveRecord, Message
+from securechat.protocols.frames import (
+    AnyRecord,
+    ArchiveRecord,
+    CreateRecord,
+    DeleteRecord,
+    EditRecord,
+    InviteRecord,
+    JoinRecord,
+    KickRecord,
+    LeaveRecord,
+    Message,
+    TopicRecord,
+)
 
 SYSTEM: Final = "-- "
 """How a line of the client's own begins. A message begins with a digit or `?`, its further lines with a space."""
@@ -109,15 +121,29 @@ def record(event: AnyRecord, *, room: bool, number: bool, width: int | None) -> 
     """
     place = f" [{name(event.room)}]" if room else ""
     match event:
-        case Message():
+        case Message(erased=""):
             numbered = f" #{event.seq}" if number else ""
             return _block(f"{clock(event.time)}{place} {name(event.sender)}{numbered}: ", event.text, width)
+        case Message():
+            deed = "said something that was deleted."
         case CreateRecord():
             deed = "made the room."
         case JoinRecord():
             deed = "joined."
         case LeaveRecord():
             deed = "left."
+        case TopicRecord():
+            deed = f"set the topic: {event.text}"
+        case InviteRecord():
+            deed = f"invited {name(event.target)}."
+        case KickRecord():
+            deed = f"removed {name(event.target)}."
+        case EditRecord():
+            deed = f"changed #{event.about}: {event.text}"
+        case DeleteRecord():
+            deed = f"deleted #{event.about}."
+        case ArchiveRecord():
+            deed = "closed the room."
         case _:
             assert_never(event)
     return _block(f"{SYSTEM}{clock(event.time)}{place} {name(event.sender)} ", deed, width)

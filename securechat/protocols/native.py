@@ -19,6 +19,8 @@ from securechat.protocols.frames import (
     AnyEvent,
     AnyRecord,
     AnyRequest,
+    Found,
+    Hit,
     Login,
     Logout,
     Page,
@@ -26,6 +28,7 @@ from securechat.protocols.frames import (
     Pong,
     Ref,
     Request,
+    Resume,
 )
 from securechat.protocols.lines import Lines
 
@@ -50,10 +53,10 @@ EVENTS: Final[Mapping[str, type[msgspec.Struct]]] = {tag(kind): kind for kind in
 """Every kind of event by its `type`."""
 
 ALLOWED: Final[Mapping[State, frozenset[type[Request]]]] = {
-    State.GREETED: frozenset({Login, Logout, Ping, Pong}),
+    State.GREETED: frozenset({Login, Resume, Logout, Ping, Pong}),
     # Nothing is judged here: a session keeps what comes until the login is decided, and then hears it or drops it.
     State.CHECKING: frozenset(),
-    State.IN: frozenset(REQUESTS.values()) - {Login},
+    State.IN: frozenset(REQUESTS.values()) - {Login, Resume},
 }
 """Which requests are heard in which state."""
 
@@ -222,7 +225,7 @@ def _reason(error: Exception, kind: type[msgspec.Struct] | None) -> str:
         return f"The line is not JSON: {reason}."
     name = f"`{tag(kind)}`" if kind else "The frame"
     if reason.startswith("Object contains unknown field"):
-        takes = f"; it takes {', '.join(('type', *kind.__struct_fields__))}" if kind else ""
+        takes = f"; it takes {', '.join(('type', *kind.__struct_encode_fields__))}" if kind else ""
         return f"{name} has a field that it does not take{takes}."
     if reason.startswith("Invalid value"):
         return f"{name} has a value that is none of the choices, or a field twice."
@@ -271,17 +274,38 @@ class _RawPage(Answer, frozen=True, kw_only=True, tag="page"):
     room: str
     records: tuple[msgspec.Raw, ...]
     more: bool
+    base: str = ""
+    hash: str = ""
 
 
-_page_decoder: Final = msgspec.json.Decoder(_RawPage)
+class _RawHit(msgspec.Struct):
+    """A find whose record may be of such a kind."""
+
+    room: str
+    record: msgspec.Raw
+
+
+class _RawFound(Answer, frozen=True, kw_only=True, tag="found"):
+    """Finds whose records may be of such kinds."""
+
+    hits: tuple[_RawHit, ...]
+    more: bool
+
+
+_raw_decoder: Final[msgspec.json.Decoder[_RawPage | _RawFound]] = msgspec.json.Decoder(_RawPage | _RawFound)
 _RECORDS: Final = frozenset(map(tag, get_args(AnyRecord)))
 
 
-def _event_of_newer_server(line: bytes) -> Page | None:
+def _event_of_newer_server(line: bytes) -> Page | Found | None:
     if _type_decoder.decode(line).type not in EVENTS:
         return None
-    page = _page_decoder.decode(line)
-    known = tuple(
-        _record_decoder.decode(record) for record in page.records if _type_decoder.decode(record).type in _RECORDS
-    )
-    return Page(ref=page.ref, room=page.room, records=known, more=page.more)
+    event = _raw_decoder.decode(line)
+    if isinstance(event, _RawFound):
+        hits = tuple(Hit(hit.room, _record_decoder.decode(hit.record)) for hit in event.hits if _is_known(hit.record))
+        return Found(ref=event.ref, hits=hits, more=event.more)
+    records = tuple(_record_decoder.decode(record) for record in event.records if _is_known(record))
+    return Page(ref=event.ref, room=event.room, records=records, more=event.more, base=event.base, hash=event.hash)
+
+
+def _is_known(record: msgspec.Raw) -> bool:
+    return _type_decoder.decode(record).type in _RECORDS

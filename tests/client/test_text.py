@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import wcwidth
@@ -10,7 +11,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securechat.client import text
-from securechat.protocols.frames import AnyRecord, CreateRecord, JoinRecord, LeaveRecord, Message
+from securechat.protocols.frames import (
+    AnyRecord,
+    ArchiveRecord,
+    CreateRecord,
+    DeleteRecord,
+    EditRecord,
+    InviteRecord,
+    JoinRecord,
+    KickRecord,
+    LeaveRecord,
+    Message,
+    TopicRecord,
+)
 
 ANYTHING = st.text(st.characters(codec=None), max_size=60)
 HOSTILE = st.text(
@@ -29,10 +42,11 @@ WIDTHS = st.integers(1, 200)
 def records(draw: st.DrawFn) -> AnyRecord:
     room, sender, author_id = draw(TEXTS), draw(TEXTS), draw(TEXTS)
     seq, time = draw(NUMBERS), draw(NUMBERS)
-    if draw(st.booleans()):
-        return Message(room=room, seq=seq, sender=sender, time=time, id=author_id, text=draw(TEXTS))
-    kinds: list[type[CreateRecord | JoinRecord | LeaveRecord]] = [CreateRecord, JoinRecord, LeaveRecord]
-    return draw(st.sampled_from(kinds))(room=room, seq=seq, sender=sender, time=time, id=author_id)
+    kind = draw(st.sampled_from([Message, *get_args(AnyRecord)]))
+    own = {"text": TEXTS, "target": TEXTS, "about": NUMBERS}
+    fields = {name: draw(values) for name, values in own.items() if name in kind.__struct_fields__}
+    record: AnyRecord = kind(room=room, seq=seq, sender=sender, time=time, id=author_id, **fields)
+    return record
 
 
 def assert_harmless(shown: str, *, newlines: bool = False) -> None:
@@ -167,6 +181,17 @@ def test_a_record_reads(local_zone: Callable[[str], None]) -> None:
     assert shown(JoinRecord(room="lobby", seq=1, sender="bob", time=0)) == "-- 00:00 bob joined."
     assert shown(LeaveRecord(room="lobby", seq=1, sender="bob", time=0), room=True) == "-- 00:00 [lobby] bob left."
     assert shown(CreateRecord(room="lobby", seq=1, sender="bob", time=0)) == "-- 00:00 bob made the room."
+    tea = TopicRecord(room="lobby", seq=1, sender="bob", time=0, text="tea\n-- 00:00 eve left.")
+    assert shown(tea) == "-- 00:00 bob set the topic: tea\n      | -- 00:00 eve left."
+    assert shown(InviteRecord(room="lobby", seq=1, sender="bob", time=0, target="eve")) == "-- 00:00 bob invited eve."
+    kick = KickRecord(room="lobby", seq=1, sender="bob", time=0, target="e e")
+    assert shown(kick) == "-- 00:00 bob removed e\\u{20}e."
+    edit = EditRecord(room="lobby", seq=4, sender="bob", time=0, about=3, text="hi")
+    assert shown(edit) == "-- 00:00 bob changed #3: hi"
+    assert shown(DeleteRecord(room="lobby", seq=4, sender="bob", time=0, about=3)) == "-- 00:00 bob deleted #3."
+    assert shown(ArchiveRecord(room="lobby", seq=4, sender="bob", time=0)) == "-- 00:00 bob closed the room."
+    gone = Message(room="lobby", seq=3, sender="bob", time=0, text="", erased="47DEQpj8HBSa-_TImW-5JC")
+    assert shown(gone, number=True, width=60) == "-- 00:00 bob said something that was deleted."
 
 
 def test_a_message_in_a_pipe_is_one_line_without_a_time() -> None:

@@ -36,29 +36,37 @@ def test_however_the_events_are_cut_they_are_the_same(events: list[f.AnyEvent], 
 def test_a_field_that_only_a_newer_server_knows_is_ignored(event: f.AnyEvent) -> None:
     frame = json.loads(NativeProtocol.encode(event))
     frame["mood"] = {"of": ["the", "day"]}
-    for inner in ("limits", "rooms", "records"):
+    for inner in ("limits", "rooms", "records", "hits", "sessions"):
         for part in frame[inner] if isinstance(frame.get(inner), list) else [frame.get(inner)]:
             if isinstance(part, dict):
                 part["mood"] = 1
+                part.get("record", {})["mood"] = 2
     assert NativeClientProtocol().receive(json.dumps(frame).encode() + b"\n") == [event]
 
 
 def test_an_event_that_only_a_newer_server_knows_is_ignored() -> None:
-    stream = PONG + b'{"type":"topic","room":"lobby","seq":7,"sender":"bob"}\n' + PONG
+    stream = PONG + b'{"type":"poll","room":"lobby","seq":7,"sender":"bob"}\n' + PONG
     assert NativeClientProtocol().receive(stream) == [f.PongAnswer(), f.PongAnswer()]
 
 
+SAID = {"type": "message", "room": "lobby", "seq": 8, "sender": "bob", "time": 1, "id": "1", "text": "hi"}
+POLL = {"type": "poll", "room": "lobby", "seq": 7, "sender": "bob", "time": 1, "choices": ["tea", "coffee"]}
+MESSAGE = f.Message(room="lobby", seq=8, sender="bob", time=1, id="1", text="hi")
+
+
 def test_a_record_in_a_page_that_only_a_newer_server_knows_is_ignored() -> None:
-    said = {"type": "message", "room": "lobby", "seq": 8, "sender": "bob", "time": 1, "id": "1", "text": "hi"}
-    topic = {"type": "topic", "room": "lobby", "seq": 7, "sender": "bob", "time": 1, "topic": "tea"}
-    page = {"type": "page", "ref": "4", "room": "lobby", "records": [topic, said, topic], "more": True}
-    assert NativeClientProtocol().receive(json.dumps(page).encode() + b"\n") == [
-        f.Page(
-            ref="4",
-            room="lobby",
-            records=(f.Message(room="lobby", seq=8, sender="bob", time=1, id="1", text="hi"),),
-            more=True,
-        )
+    page = {"type": "page", "ref": "4", "room": "lobby", "records": [POLL, SAID, POLL], "more": True}
+    chain = {"base": "b", "hash": "h"}
+    assert NativeClientProtocol().receive(json.dumps(page | chain).encode() + b"\n") == [
+        f.Page(ref="4", room="lobby", records=(MESSAGE,), more=True, base="b", hash="h")
+    ]
+
+
+def test_a_record_among_the_finds_that_only_a_newer_server_knows_is_ignored() -> None:
+    hits = [{"room": "lobby", "record": record} for record in (POLL, SAID, POLL)]
+    found = {"type": "found", "ref": "4", "hits": hits, "more": True}
+    assert NativeClientProtocol().receive(json.dumps(found).encode() + b"\n") == [
+        f.Found(ref="4", hits=(f.Hit(room="lobby", record=MESSAGE),), more=True)
     ]
 
 
@@ -88,6 +96,10 @@ def test_a_code_that_only_a_newer_server_knows_is_passed_on() -> None:
         (
             b'{"type":"page","room":"lobby","records":7,"more":false}',
             "`page` is not right: Expected `array`, got `int` - at `$.records`.",
+        ),
+        (
+            b'{"type":"found","hits":[{"room":"lobby","record":{"type":"message"}}],"more":false}',
+            "`found` is not right: Object missing required field `room` - at `$.hits[0].record`.",
         ),
     ],
 )

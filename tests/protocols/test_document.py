@@ -18,18 +18,25 @@ from tests.protocols.examples import LINE_BYTES
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
 
+PARTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "A room in a list": f.RoomState,
+    "A find": f.Hit,
+    "A session in a list": f.SessionState,
+}
+"""What is no frame, but in lists of one."""
+
 HEADINGS: Final[dict[str, type[msgspec.Struct]]] = {
     **{f"C `{name}`": kind for name, kind in REQUESTS.items()},
     **{f"S `{name}`": kind for name, kind in EVENTS.items()},
-    "A room in a list": f.RoomState,
+    **PARTS,
 }
 """Every section with a table of fields."""
 
 SECTIONS: Final[dict[str, frozenset[type[msgspec.Struct]]]] = {
     "Requests": frozenset(REQUESTS.values()),
-    "Answers": frozenset(kind for kind in EVENTS.values() if issubclass(kind, f.Answer)) | {f.RoomState},
+    "Answers": frozenset(kind for kind in EVENTS.values() if issubclass(kind, f.Answer)) | frozenset(PARTS.values()),
     "Records": frozenset(get_args(f.AnyRecord)),
-    "What the server says by itself": frozenset({f.Hello, f.PingPeer, f.Bye}),
+    "What the server says by itself": frozenset({f.Hello, f.PingPeer, f.Presence, f.Bye}),
 }
 """Which frames a chapter explains."""
 
@@ -52,8 +59,11 @@ def rows(text: str) -> list[list[str]]:
 
 def lines_of(side: str, text: str = DOCUMENT) -> list[bytes]:
     """The examples of what this side (C or S) sends, without their newlines."""
-    fenced = "".join(re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    fenced = "".join(re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     return [line[2:].encode() for line in fenced.splitlines() if line.startswith(f"{side} ")]
+
+
+ITEMS: Final[dict[type, str]] = {f.RoomState: "room", f.Hit: "find", f.SessionState: "session"}
 
 
 def words(kind: mi.Type) -> str:
@@ -71,12 +81,14 @@ def words(kind: mi.Type) -> str:
             return f"number, {least} to {'2^53 - 1' if most == limits.SAFE_INTEGER else most}"
         case mi.BoolType():
             return "true or false"
-        case mi.StructType(cls=f.RoomState):
-            return "rooms"
+        case mi.StructType(cls=item) if item in ITEMS:
+            return ITEMS[item]
         case mi.UnionType():
-            return "records"
+            return "record"
+        case mi.VarTupleType(item_type=mi.StrType()):
+            return "list of text"
         case mi.VarTupleType(item_type=inner):
-            return f"list of {words(inner)}"
+            return f"list of {words(inner)}s"
         case mi.StructType(fields=fields):
             return f"object with {', '.join(f'`{field.name}`' for field in fields)}"
         case mi.DictType(key_type=key, value_type=value, max_length=most):
@@ -101,7 +113,7 @@ def test_a_table_names_the_fields_of_a_frame_with_their_limits(heading: str) -> 
     info = mi.type_info(kind)
     assert isinstance(info, mi.StructType)
     shown = [
-        [f"`{field.name}`", words(field.type), default(field)]
+        [f"`{field.encode_name}`", words(field.type), default(field)]
         for field in info.fields
         if not (issubclass(kind, f.Request) and field.name == "ref")
     ]
@@ -133,7 +145,7 @@ def test_an_example_of_an_event_is_what_the_server_writes(line: bytes) -> None:
     assert NativeProtocol.encode(event) == line + b"\n"
 
 
-@pytest.mark.parametrize("heading", [heading for heading in HEADINGS if heading != "A room in a list"])
+@pytest.mark.parametrize("heading", [heading for heading in HEADINGS if heading not in PARTS])
 def test_the_section_of_a_frame_has_an_example_of_it(heading: str) -> None:
     side, name = heading.replace("`", "").split()
     assert name in [json.loads(line)["type"] for line in lines_of(side, section(heading))]
@@ -180,6 +192,9 @@ def test_the_limits_are_those_in_the_code() -> None:
         "a password": limits.PASSWORD_MAX_BYTES,
         "records in a `page`": limits.PAGE_RECORDS,
         "rooms named in a `sync`": limits.ROOMS_PER_REQUEST,
+        "what is searched for": limits.SEARCH_LENGTH,
+        "records in a `found`": limits.SEARCH_HITS,
+        "members of a room in which `presence` is told": limits.PRESENCE_MEMBERS,
         "bad lines in a row, then it is closed": limits.BAD_LINES,
     }
     for what, limit, setting in rows(chapter("Limits and deadlines")):
@@ -192,7 +207,7 @@ def test_the_example_of_hello_has_the_limits_of_a_new_server() -> None:
     hello = NativeProtocol.encode(
         f.Hello(
             protocol=1,
-            auth=("password",),
+            auth=("password", "token"),
             limits=f.LineLimits(line=Limits().line_bytes, text=Limits().text_bytes),
         )
     )

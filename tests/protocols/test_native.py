@@ -3,6 +3,7 @@
 import json
 from typing import get_args
 
+import msgspec
 import pytest
 
 from securechat.errors import Code, ProtocolError
@@ -121,6 +122,14 @@ def test_a_blank_line_is_nothing(line: bytes) -> None:
             b'{"type":"ping","room":"lobby"}',
             "`ping` has a field that it does not take; it takes type, ref.",
         ),
+        (
+            b'{"type":"search","text":"tea","from_":"bob"}',
+            "`search` has a field that it does not take; it takes type, ref, text, room, from, before, after, limit.",
+        ),
+        (
+            b'{"type":"say","id":"1","room":"lobby","text":"hi","reply_to":0}',
+            "`say` is not right: Expected `int` >= 1 - at `$.reply_to`.",
+        ),
         (b'{"type":"ping","x":1,"type":5}', "The frame has a field that it does not take."),
         (b'{"type":"ping","ref":"a","ref":"a"}', "A field is given twice."),
         (b'{"type":"sync","after":{"lobby":1,"lobby":2}}', "A field is given twice."),
@@ -177,24 +186,29 @@ def test_an_unknown_type_is_told_the_known_ones(line: bytes) -> None:
     assert error.code is Code.UNKNOWN_TYPE
     assert not error.fatal
     assert error.message == (
-        "There is no request of this type; there are login, logout, ping, pong, create, join, leave, rooms, members, "
-        "say, history, subscribe, sync."
+        "There is no request of this type; there are login, resume, logout, ping, pong, create, join, leave, topic, "
+        "invite, kick, rooms, members, say, edit, delete, read, history, search, subscribe, sync, sessions, revoke, "
+        "password."
     )
 
 
 @pytest.mark.parametrize("event", examples.EVENTS, ids=lambda event: tag(type(event)))
 def test_a_frame_of_the_servers_is_an_error_from_a_client(event: f.AnyEvent) -> None:
     item = receive_one(NativeProtocol.encode(event).rstrip())
-    if isinstance(event, f.PingPeer | f.PongAnswer):
-        assert isinstance(item, f.Ping | f.Pong)  # these say the same both ways
+    if isinstance(event, f.PingPeer | f.PongAnswer | f.ReadMarker):
+        assert isinstance(item, f.Ping | f.Pong | f.Read)  # these say the same both ways
     else:
         assert isinstance(item, ProtocolError)
         assert item.code is (Code.BAD_FRAME if tag(type(event)) in REQUESTS else Code.UNKNOWN_TYPE)
 
 
-@pytest.mark.parametrize("field", ['"seq":1', '"sender":"bob"', '"time":1795372800000', '"duplicate":true'])
+@pytest.mark.parametrize(
+    "field", ['"seq":1', '"sender":"bob"', '"time":1795372800000', '"salt":"q83vASNFZ4mrze8BI0VniQ"', '"replay":true']
+)
 @pytest.mark.parametrize("request_", examples.REQUESTS.values(), ids=lambda request: tag(type(request)))
 def test_what_the_server_alone_says_is_refused_in_a_request(request_: f.AnyRequest, field: str) -> None:
+    if field == '"seq":1' and hasattr(request_, "seq"):
+        return  # the number of a record that is there already
     line = NativeClientProtocol.encode(request_).rstrip()
     error = error_of(line[:-1] + f",{field}}}".encode())
     assert error.code is Code.BAD_FRAME
@@ -249,6 +263,10 @@ def test_a_ref_that_is_none_is_not_carried_back(ref: str) -> None:
         '"S"',
         '["S"]',
         '{"type":"login","password":"S"}}',
+        '{"type":"resume","token":["S"]}',
+        '{"type":"resume","token":"S","S":1}',
+        '{"type":"password","old":"S","new":5}',
+        '{"type":"password","old":"S","new":"S","S":"S"}',
     ],
 )
 def test_an_error_never_repeats_what_the_peer_sent(line: str) -> None:
@@ -259,11 +277,21 @@ def test_an_error_never_repeats_what_the_peer_sent(line: str) -> None:
     assert error.__context__ is None  # msgspec's own error, which does repeat it, is in no traceback
 
 
-def test_a_login_shows_no_password() -> None:
-    request = receive_one(f'{{"type":"login","username":"alice","password":"{SECRET}"}}'.encode())
-    assert isinstance(request, f.Login)
-    assert request.password == SECRET
-    assert repr(request) == "Login(username='alice')"
+@pytest.mark.parametrize(
+    ("frame", "shown"),
+    [
+        (f.Login(username="alice", password=SECRET), "Login(username='alice')"),
+        (f.Resume(token=SECRET), "Resume()"),
+        (f.Password(old=SECRET, new=SECRET), "Password()"),
+        (
+            f.Welcome(username="alice", role="admin", session="5f", version="0", rooms=(), token=SECRET),
+            "Welcome(username='alice', session='5f')",
+        ),
+    ],
+)
+def test_a_frame_does_not_show_the_secret_in_it(frame: msgspec.Struct, shown: str) -> None:
+    assert SECRET.encode() in msgspec.json.encode(frame)
+    assert repr(frame) == shown
 
 
 def test_an_unfinished_line_at_the_end_is_an_error() -> None:

@@ -14,18 +14,29 @@ TWICE = Code.ALREADY_LOGGED_IN
 # In CHECKING a session does not ask but waits; if it asked, nothing would be let through.
 CELLS: dict[type[f.Request], dict[State, Code | None]] = {
     f.Login: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: TWICE},
+    f.Resume: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: TWICE},
     f.Logout: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Ping: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Pong: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Create: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Join: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Leave: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Topic: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Invite: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Kick: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Rooms: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Members: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Say: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Edit: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Delete: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Read: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.History: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Search: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Subscribe: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Sync: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Sessions: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Revoke: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Password: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
 }
 
 
@@ -61,5 +72,5 @@ def test_the_table_can_be_printed() -> None:
         "| `login` | heard | waits | `already-logged-in` |",
     ]
     assert "| `ping` | heard | waits | heard |" in lines
-    assert lines[-1] == "| `sync` | `not-logged-in` | waits | heard |"
+    assert lines[-1] == "| `password` | `not-logged-in` | waits | heard |"
     assert len(lines) == 2 + len(REQUESTS)
