@@ -40,6 +40,7 @@ def test_the_declared_ranges_are_those_that_were_chosen() -> None:
         "pytest",
         "trustme",
         "hypothesis",
+        "apsw",
         "pytest-timeout",
         "pytest-randomly",
         "pytest-cov",
