@@ -36,6 +36,7 @@ class Run(NamedTuple):
 class Result(NamedTuple):
     """How a run ended, and everything that it said."""
 
+    name: str
     code: int
     said: str
 
@@ -62,7 +63,7 @@ def run_tests(run: Run) -> Result:
         text=True,
         check=False,
     )
-    return Result(done.returncode, done.stdout)
+    return Result(run.name, done.returncode, done.stdout)
 
 
 def coverage(*arguments: str) -> int:
@@ -73,6 +74,17 @@ def coverage(*arguments: str) -> int:
 def plain(said: str) -> str:
     """The text without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+
+def failures(results: list[Result]) -> list[str]:
+    """A line for each thing that failed; a run that could not even say what it was is named by its exit code."""
+    found = []
+    for result in results:
+        lines = re.findall(r"^(?:FAILED|ERROR|FAIL) .*$", plain(result.said), re.MULTILINE)
+        if result.code and not lines:
+            lines = [f"FAILED with exit code {result.code}"]
+        found += [f"{result.name}: {line}" for line in lines]
+    return found
 
 
 def closing_line(said: list[str], seconds: float) -> str:
@@ -106,10 +118,11 @@ def main() -> None:
             lanes.shutdown(cancel_futures=True)
             sys.exit(130)
     covered = coverage("combine", "--quiet") == 0 and coverage("report", f"--fail-under={OVERALL}") == 0
-    said = [result.said for result in results]
-    for line in re.findall(r"^(?:FAILED|ERROR) .*$", plain("\n".join(said)), re.MULTILINE):
+    if not covered:
+        print(f"FAILED: the coverage of everything is to be {OVERALL} percent")
+    for line in failures(results):
         print(line)
-    print(closing_line(said, time.monotonic() - began), flush=True)
+    print(closing_line([result.said for result in results], time.monotonic() - began), flush=True)
     sys.exit(0 if covered and not any(result.code for result in results) else 1)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.project.suite import CORE, closing_line, plan
+from tests.project.suite import CORE, Result, closing_line, failures, plan
 from tests.project.tree import ROOT
 
 
@@ -30,3 +30,17 @@ def test_the_closing_line_counts_every_run() -> None:
 
 def test_no_test_at_all_is_told() -> None:
     assert closing_line(["ImportError: no module\n"], 1.0).strip("=") == " no tests ran in 1.00s "
+
+
+def test_whatever_failed_is_named_again_at_the_end() -> None:
+    results = [
+        Result("server", 1, "...\n\x1b[31mFAILED\x1b[0m tests/server/test_chat.py::test_one - assert False\n"),
+        Result("core", 1, "FAIL Required test coverage of 100% not reached. Total coverage: 99.10%\n"),
+        Result("client", -11, "tests/client/test_text.py ...Fatal Python error: Segmentation fault\n"),
+        Result("cli", 0, "=== 3 passed in 1.00s ===\n"),
+    ]
+    assert failures(results) == [
+        "server: FAILED tests/server/test_chat.py::test_one - assert False",
+        "core: FAIL Required test coverage of 100% not reached. Total coverage: 99.10%",
+        "client: FAILED with exit code -11",
+    ]
