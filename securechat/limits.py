@@ -18,6 +18,15 @@ ROOM_NAME_LENGTH: Final = 64
 ID_LENGTH: Final = 64
 """Characters in a request's `id` and in its `ref`; a ULID has 26, a UUID 36."""
 
+TOPIC_BYTES: Final = 512
+"""Bytes in a room's topic; it is one line above the conversation."""
+
+TOKENS_PER_ACCOUNT: Final = 20
+"""Session tokens of one account: more devices than a person has; past it, the oldest is revoked."""
+
+EXPIRED_AT_ONCE: Final = 500
+"""Records that one expiry erases at most: a few milliseconds, so that nobody waits for it."""
+
 DEVICE_LENGTH: Final = 64
 """Characters in a device's name."""
 

@@ -11,7 +11,7 @@ import msgspec
 
 from securechat.errors import Code
 
-Kind = Literal["create", "join", "leave", "say"]
+Kind = Literal["create", "join", "leave", "say", "topic", "invite", "kick", "edit", "delete", "archive"]
 """What a record says happened."""
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from securechat.limits import ID_LENGTH, NAME_LENGTH, ROOM_NAME_LENGTH
+from securechat.limits import ID_LENGTH, NAME_LENGTH, ROOM_NAME_LENGTH, TOPIC_BYTES
 
 LOBBY: Final = "lobby"
 """The room that is there from the start; it has no owner."""
@@ -52,6 +52,17 @@ def flaw_in_text(text: str, limit: int) -> str | None:
     """
     if not text.strip():
         return "A message needs a text."
+    return _flaw(text, limit)
+
+
+def flaw_in_topic(text: str) -> str | None:
+    """Say why a room may not have this topic, or None when it may: one line of up to 512 bytes, or nothing."""
+    if "\n" in text:
+        return "A topic is one line."
+    return _flaw(text, TOPIC_BYTES)
+
+
+def _flaw(text: str, limit: int) -> str | None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limit:
         return f"The text has {size} bytes; {limit} are allowed."

@@ -3,21 +3,69 @@
 It becomes true only when the store has committed it; thrown away, it leaves no trace. It decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
 
-from securechat.chat import rules
-from securechat.chat.model import Record, Room
+import msgspec
+from msgspec.structs import replace
+
+from securechat.chat import chain, rules
+from securechat.chat.model import Change, Expire, Grant, Mark, Proposal, Record, Revoke, Room, Token
+from securechat.chat.names import is_id
+from securechat.limits import TOKENS_PER_ACCOUNT
+
+
+class Before(Protocol):
+    """What was committed before the batch, as `journal.state.View` has it."""
+
+    @property
+    def rooms(self) -> Mapping[str, Room]:
+        """By key."""
+        ...
+
+    @property
+    def marks_of(self) -> Mapping[str, Mapping[str, int]]:
+        """By account and room."""
+        ...
+
+    @property
+    def tokens_of(self) -> Mapping[str, tuple[bytes, ...]]:
+        """Hashes by account, the oldest first."""
+        ...
+
+
+class Archive(Protocol):
+    """What is stored of single records."""
+
+    def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """What authors had recorded under their ids, by author and id."""
+        ...
+
+    def named(self, numbers: Collection[tuple[str, int]]) -> dict[tuple[str, int], Record | None]:
+        """Records by room and number; None where there is none."""
+        ...
+
+
+class Revoked(msgspec.Struct, frozen=True):
+    """A token that is in force no more, and whose it was."""
+
+    token_hash: bytes
+    account: str
 
 
 class Draft:
-    """One batch's state for `rules.decide`; `rooms`, `records` and `members` are what it adds.
+    """One batch's state for `chat.rules` and `chat.changes`, and what it adds to the state before.
 
-    `committed` are the rooms before the batch; `recorded` what is committed already under ids that the batch uses, by
-    author and id.
+    What the `proposals` will ask of the archive is looked up at once; `salt` gives so many random bytes.
     """
 
     def __init__(
-        self, committed: Mapping[str, Room], recorded: Mapping[tuple[str, str], Record], text_bytes: int
+        self,
+        before: Before,
+        archive: Archive,
+        proposals: Iterable[Proposal | Change],
+        text_bytes: int,
+        salt: Callable[[int], bytes],
     ) -> None:
         self.text_bytes = text_bytes
         self.rooms: dict[str, Room] = {}
@@ -26,24 +74,127 @@ class Draft:
         """New records by room, in order."""
         self.members: dict[tuple[str, str], bool] = {}
         """By room and account: whether it is a member after the batch, where the batch changed that."""
-        self._committed = committed
-        self._recorded = dict(recorded)
+        self.deleted: set[tuple[str, int]] = set()
+        """Room and number of each message whose text, and that of its edits, is erased."""
+        self.expired: dict[str, int] = {}
+        """By room: up to which number its records are gone."""
+        self.marks: dict[tuple[str, str], int] = {}
+        """By account and room: the read markers that moved."""
+        self.tokens: dict[bytes, Token | None] = {}
+        """By hash: the tokens that came, and None for those that went."""
+        self.holders: dict[str, tuple[bytes, ...]] = {}
+        """By account: the hashes of its tokens, where they changed."""
+        self.revoked: list[Revoked] = []
+        self._before = before
+        self._archive = archive
+        self._salt = salt
+        ids: set[tuple[str, str]] = set()
+        numbers: set[tuple[str, int]] = set()
+        for proposal in proposals:
+            if isinstance(proposal, Proposal):
+                if is_id(proposal.id):
+                    ids.add((proposal.author, proposal.id))
+                if proposal.about and self._has(proposal.room, proposal.about):
+                    numbers.add((proposal.room, proposal.about))
+        self._recorded = archive.recorded(ids)
+        self._named = archive.named(numbers)
+
+    # --- what the rules ask -------------------------------------------------------------------------
 
     def room(self, name: str) -> Room | None:
         """The room with this key, with all that the batch did to it so far."""
-        return self.rooms.get(name) or self._committed.get(name)
+        return self.rooms.get(name) or self._before.rooms.get(name)
 
     def recorded(self, author: str, id: str) -> Record | None:
-        """What the author had recorded under this `id`: in this batch, or ever."""
-        return self._recorded.get((author, id))
+        """What the author had recorded under this `id`, in this batch or ever; expired records are forgotten."""
+        record = self._recorded.get((author, id))
+        if record is None or record.seq <= self.expired.get(record.room, 0):
+            return None
+        return self._as_it_is(record)
 
-    def add(self, record: Record) -> None:
-        """Let what follows in the batch see this record."""
-        self.rooms[record.room] = rules.apply(self.room(record.room), record)
+    def record(self, room: str, seq: int) -> Record | None:
+        """The record with this number, as the batch has left it so far."""
+        if not self._has(room, seq):
+            return None
+        key = (room, seq)
+        if key not in self._named:
+            self._named |= self._archive.named((key,))
+        record = self._named[key]
+        return None if record is None else self._as_it_is(record)
+
+    def mark(self, account: str, room: str) -> int:
+        """Up to where the account has read the room; 0 where it never said."""
+        return self.marks.get((account, room)) or self._before.marks_of.get(account, {}).get(room, 0)
+
+    def tokens_of(self, account: str) -> tuple[bytes, ...]:
+        """The hashes of the account's tokens, the oldest first."""
+        mine = self.holders.get(account)
+        return self._before.tokens_of.get(account, ()) if mine is None else mine
+
+    # --- what was decided ---------------------------------------------------------------------------
+
+    def add(self, record: Record) -> Record:
+        """Give the record its salt and its hash, and let what follows in the batch see it."""
+        before = self.room(record.room)
+        if record.text and not record.salt:
+            record = replace(record, salt=self._salt(chain.SALT_BYTES))
+        previous = chain.start(record.room) if before is None else before.hash
+        record = replace(record, hash=chain.link_record(previous, record))
+        self.rooms[record.room] = rules.apply(before, record)
         self.records.setdefault(record.room, []).append(record)
+        self._named[record.room, record.seq] = record
         for account in rules.gained(record):
             self.members[record.room, account] = True
         for account in rules.lost(record):
             self.members[record.room, account] = False
         if record.id:
             self._recorded[record.sender, record.id] = record
+        if record.kind == "delete":
+            self.deleted.add((record.room, record.about))
+        return record
+
+    def change(self, change: Change, now: int) -> None:
+        """Let what follows in the batch see this change; `now` is milliseconds since 1970 UTC."""
+        match change:
+            case Mark():
+                self.marks[change.account, change.room] = change.seq
+            case Grant():
+                self.tokens[change.token_hash] = Token(change.account, change.device, now)
+                mine = (*self.tokens_of(change.account), change.token_hash)
+                self._hold(change.account, mine[-TOKENS_PER_ACCOUNT:], gone=mine[:-TOKENS_PER_ACCOUNT])
+            case Revoke():
+                mine = self.tokens_of(change.account)
+                gone = mine if change.token_hash is None else (change.token_hash,)
+                self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
+            case Expire():
+                self._expire(change.room, change.upto)
+
+    def settle(self) -> dict[str, list[Record]]:
+        """The new records by room, as the whole batch has left them."""
+        if self.deleted:
+            self.records = {name: [self._as_it_is(one) for one in records] for name, records in self.records.items()}
+        return self.records
+
+    def _has(self, name: str, seq: int) -> bool:
+        room = self.room(name)
+        return room is not None and room.base < seq <= room.head
+
+    def _hold(self, account: str, kept: tuple[bytes, ...], gone: tuple[bytes, ...]) -> None:
+        self.holders[account] = kept
+        for token_hash in gone:
+            self.tokens[token_hash] = None
+            self.revoked.append(Revoked(token_hash, account))
+
+    def _expire(self, name: str, upto: int) -> None:
+        room, last = self.room(name), self.record(name, upto)
+        assert room is not None
+        assert last is not None, "a record below the head is missing"
+        self.rooms[name] = replace(room, base=upto, base_hash=last.hash)
+        self.expired[name] = upto
+
+    def _as_it_is(self, record: Record) -> Record:
+        """The record without its text where the batch deleted that."""
+        message = record.about if record.kind == "edit" else record.seq
+        if record.erased or (record.room, message) not in self.deleted:
+            return record
+        return rules.erase(record)

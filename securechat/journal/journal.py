@@ -5,20 +5,21 @@ who the origins are, how anything is sent, or which order it reads.
 """
 
 import logging
+import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain
 from threading import Thread
-from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
 from securechat.chat import rules
-from securechat.chat.model import Outcome, Proposal, Record, Recorded, Rejected, Room
-from securechat.chat.names import is_id
+from securechat.chat.changes import decide_change
+from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Record, Recorded, Rejected
 from securechat.errors import Code, StorageFailed, StorageFull
-from securechat.journal.draft import Draft
+from securechat.journal.draft import Draft, Revoked
+from securechat.journal.state import Committed, View
 from securechat.journal.store import Store
 from securechat.limits import Limits
 
@@ -27,13 +28,11 @@ log = logging.getLogger(__name__)
 _INTERNAL: Final = Rejected(Code.INTERNAL, "The server failed at this; nothing was stored. Its log says more.")
 _NO_SPACE: Final = Rejected(Code.STORAGE, "The server's disk is full; nothing was stored. Try again later.")
 
-T = TypeVar("T")
-
 
 class Submission(msgspec.Struct, frozen=True):
-    """A proposal on its way; `origin` means something to whoever submits it, and comes back with the outcome."""
+    """What is proposed, on its way; `origin` means something to whoever submits it, and comes back with the outcome."""
 
-    proposal: Proposal
+    proposal: Proposal | Change
     origin: object
 
 
@@ -43,18 +42,6 @@ class Membership(msgspec.Struct, frozen=True):
     room: str
     account: str
     after: int
-
-
-class View(msgspec.Struct, frozen=True):
-    """Chat state for every thread to read, without a lock. Rooms and sets in it are frozen values, replaced whole.
-
-    It is live: a value may be newer than the batch that a reader has got to, never older. A published mapping never
-    gets another key (a new room or account comes with a new View), so walking through one is safe.
-    An account that was never in a room may be missing in `rooms_of`.
-    """
-
-    rooms: Mapping[str, Room]
-    rooms_of: Mapping[str, frozenset[str]]
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -68,6 +55,10 @@ class Batch(msgspec.Struct, frozen=True):
     gained: list[Membership]
     lost: list[Membership]
     view: View
+    marks: list[Mark] = []
+    """Read markers that moved, as they are now."""
+    revoked: list[Revoked] = []
+    """Tokens that are in force no more: asked for, or the oldest of an account that has too many."""
 
 
 class Publisher(Protocol):
@@ -102,7 +93,8 @@ class Journal:
     """Gives proposals their order, decides them, makes them durable, and publishes what came of them.
 
     `clock` gives milliseconds since 1970 UTC. `failed` is called at most once, on the journal thread, when nothing more
-    can be promised: what was not answered by then never is, and nothing is taken any more.
+    can be promised: what was not answered by then never is, and nothing is taken any more. `salt` gives so many
+    random bytes, for a text that was proposed without.
     Raises StorageFailed when the store cannot be read at the start.
     """
 
@@ -114,6 +106,7 @@ class Journal:
         limits: Limits,
         clock: Callable[[], int],
         failed: Callable[[StorageFailed], None],
+        salt: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._order = order
         self._store = store
@@ -121,15 +114,16 @@ class Journal:
         self._limits = limits
         self._clock = clock
         self._failed = failed
+        self._salt = salt
         self._full = False
         # A daemon, so that a disk that hangs cannot keep the process from ending.
         self._thread = Thread(target=self._run, name="journal", daemon=True)
-        self._read_back()
+        self._committed = Committed(store)
 
     @property
     def view(self) -> View:
         """Chat state as it is; any thread may read it."""
-        return self._view
+        return self._committed.view
 
     def start(self) -> None:
         """Begin to take proposals out of the order."""
@@ -162,28 +156,41 @@ class Journal:
 
     def _settle(self, submissions: list[Submission]) -> Batch:
         """Decide and commit one batch. Raises StorageFailed."""
-        ids = {(said.proposal.author, said.proposal.id) for said in submissions if is_id(said.proposal.id)}
-        draft = Draft(self._rooms, self._store.recorded(ids), self._limits.text_bytes)
+        proposals = [submission.proposal for submission in submissions]
+        draft = Draft(self.view, self._store, proposals, self._limits.text_bytes, self._salt)
         now = self._clock()
         outcomes = [(submission.origin, _decide(draft, submission.proposal, now)) for submission in submissions]
-        records = list(chain.from_iterable(draft.records.values()))
-        if not records:
-            return Batch(outcomes, {}, [], [], self._view)
+        if not (draft.rooms or draft.marks or draft.tokens):
+            return Batch(outcomes, {}, [], [], self.view)
+        news = draft.settle()
+        records = list(chain.from_iterable(news.values()))
         try:
-            self._store.commit(draft.rooms.values(), records, draft.members)
+            self._commit(draft, records)
         except StorageFull as error:
             self._note_space(error)
-            self._read_back()
-            return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self._view)
+            self._committed = Committed(self._store)
+            return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self.view)
         self._note_space(None)
-        self._accept(draft)
+        self._committed.accept(draft)
         gained = [
             Membership(record.room, account, record.seq - 1) for record in records for account in rules.gained(record)
         ]
         lost = [
             Membership(record.room, account, record.seq - 1) for record in records for account in rules.lost(record)
         ]
-        return Batch(outcomes, draft.records, gained, lost, self._view)
+        marks = [Mark(account, room, seq) for (account, room), seq in draft.marks.items()]
+        return Batch(outcomes, news, gained, lost, self.view, marks, draft.revoked)
+
+    def _commit(self, draft: Draft, records: list[Record]) -> None:
+        self._store.commit(
+            draft.rooms.values(),
+            [one for one in records if one.seq > draft.expired.get(one.room, 0)] if draft.expired else records,
+            draft.members,
+            deleted=draft.deleted,
+            expired=draft.expired,
+            marks=draft.marks,
+            tokens=draft.tokens,
+        )
 
     def _note_space(self, full: StorageFull | None) -> None:
         """Log when the disk became full and when it no longer is: not for each batch, which would fill it further."""
@@ -193,42 +200,20 @@ class Journal:
             log.warning("the disk has room again: messages are stored")
         self._full = full is not None
 
-    def _accept(self, draft: Draft) -> None:
-        """Show everybody what was committed."""
-        changed: dict[str, set[str]] = {}
-        for (room, account), inside in draft.members.items():
-            if account not in changed:
-                changed[account] = set(self._rooms_of.get(account, ()))
-            if inside:
-                changed[account].add(room)
-            else:
-                changed[account].discard(room)
-        rooms_of = {account: frozenset(names) for account, names in changed.items()}
-        self._show(_replaced(self._rooms, draft.rooms), _replaced(self._rooms_of, rooms_of))
 
-    def _read_back(self) -> None:
-        """Take the state from the store, which is the truth."""
-        rooms = {room.name: room for room in self._store.load()}
-        rooms_of: dict[str, set[str]] = {}
-        for room in rooms.values():
-            for account in room.members:
-                rooms_of.setdefault(account, set()).add(room.name)
-        self._show(rooms, {account: frozenset(names) for account, names in rooms_of.items()})
-
-    def _show(self, rooms: dict[str, Room], rooms_of: dict[str, frozenset[str]]) -> None:
-        self._rooms = rooms
-        self._rooms_of = rooms_of
-        self._view = View(MappingProxyType(rooms), MappingProxyType(rooms_of))
-
-
-def _decide(draft: Draft, proposal: Proposal, now: int) -> Outcome:
+def _decide(draft: Draft, proposal: Proposal | Change, now: int) -> Outcome:
     """Decide one proposal and let the next ones see it; a bug in it is the end of nothing else."""
     try:
+        if not isinstance(proposal, Proposal):
+            outcome = decide_change(draft, proposal)
+            if isinstance(outcome, Changed):
+                draft.change(outcome.change, now)
+            return outcome
         outcome = rules.decide(draft, proposal, now)
         if isinstance(outcome, Recorded) and not outcome.duplicate:
-            draft.add(outcome.record)
+            return Recorded(draft.add(outcome.record))
     except Exception as error:  # noqa: BLE001 - whatever it is, the others in the batch get their answers
-        log.error("a bug in deciding %r of %r: %s", proposal.kind, proposal.author, _trace(error))  # noqa: TRY400 - see _trace
+        log.error("a bug in deciding a %s: %s", type(proposal).__name__, _trace(error))  # noqa: TRY400 - see _trace
         return _INTERNAL
     return outcome
 
@@ -236,15 +221,3 @@ def _decide(draft: Draft, proposal: Proposal, now: int) -> Outcome:
 def _trace(error: Exception) -> str:
     """What went wrong and where, without the error's own words: they may quote what somebody wrote."""
     return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
-
-
-def _replaced(values: dict[str, T], changes: dict[str, T]) -> dict[str, T]:
-    """The values with the changes, in the same dict where no key is new.
-
-    Others may be walking through it, so it must not grow: it is copied instead (50 µs for 10,000 entries, and only
-    when a room is made or somebody enters a first one). Replacing values disturbs no reader, with the GIL or without.
-    """
-    if not changes.keys() <= values.keys():
-        return values | changes
-    values.update(changes)
-    return values

@@ -1,7 +1,7 @@
 """The tables of the store, and the marks by which its file is known. Text only: what uses it is `journal.store`.
 
-Rooms are numbered, so that a record does not repeat its room's name. `head` and `time` of a room are those of its
-newest record: kept here too, so that a start reads no record. Whatever changes a table raises FORMAT.
+Rooms are numbered, so that a record does not repeat its room's name. `head`, `time` and `hash` of a room are those of
+its newest record: kept here too, so that a start reads no record. Whatever changes a table raises FORMAT.
 """
 
 from typing import Final
@@ -20,7 +20,11 @@ SCHEMA: Final = (
         topic TEXT NOT NULL,
         private INTEGER NOT NULL,
         head INTEGER NOT NULL,
-        time INTEGER NOT NULL
+        time INTEGER NOT NULL,
+        archived INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        base INTEGER NOT NULL,
+        base_hash BLOB NOT NULL
     )""",
     """CREATE TABLE members (
         room INTEGER NOT NULL REFERENCES rooms (number),
@@ -35,9 +39,28 @@ SCHEMA: Final = (
         id TEXT NOT NULL,
         time INTEGER NOT NULL,
         text TEXT NOT NULL,
+        target TEXT NOT NULL,
+        about INTEGER NOT NULL,
+        salt BLOB NOT NULL,
+        erased BLOB NOT NULL,
+        hash BLOB NOT NULL,
         PRIMARY KEY (room, seq)
     ) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX records_by_id ON records (sender, id) WHERE id <> ''",
+    "CREATE INDEX edits ON records (room, about) WHERE kind = 'edit'",
+    """CREATE TABLE marks (
+        account TEXT NOT NULL,
+        room INTEGER NOT NULL REFERENCES rooms (number),
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (account, room)
+    ) WITHOUT ROWID""",
+    # With a rowid, which keeps them in the order in which they were granted.
+    """CREATE TABLE tokens (
+        hash BLOB NOT NULL PRIMARY KEY,
+        account TEXT NOT NULL,
+        device TEXT NOT NULL,
+        created INTEGER NOT NULL
+    )""",
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {FORMAT}",
 )

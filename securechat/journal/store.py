@@ -9,12 +9,14 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import msgspec
 
-from securechat.chat.model import Record, Room
+from securechat.chat import chain
+from securechat.chat.model import Mark, Record, Room, Token
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.schema import APPLICATION, FORMAT, SCHEMA
@@ -27,6 +29,8 @@ SETTINGS: Final = (
     "journal_size_limit = 67108864",
     "foreign_keys = ON",
     "trusted_schema = OFF",
+    # What is erased is overwritten with zeros, and not only marked as free.
+    "secure_delete = ON",
 )
 
 # SQLite's numbers: with 1 a commit survives the process, with 2 the power supply too (it syncs the WAL each time).
@@ -35,26 +39,50 @@ SYNCHRONOUS: Final = {"normal": 1, "full": 2}
 BUSY_SECONDS: Final = 5.0
 """For another process, such as a backup, to let go of the file."""
 
-RECORD_OVERHEAD: Final = 256
-"""Bytes that a record takes on the wire besides its text, at most about: names, id and numbers."""
+RECORD_OVERHEAD: Final = 320
+"""Bytes that a record takes on the wire besides its text, at most about: names, id, numbers and salt."""
 
-_ROOMS: Final = "SELECT number, name, owner, topic, private, head, time FROM rooms"
+_ROOMS: Final = """
+    SELECT number, name, owner, topic, private, head, time, archived, hash, base, base_hash FROM rooms"""
 # CROSS JOIN keeps this order: each asked pair is looked up in the index, which nearly always says that there is none.
 _RECORDED: Final = """
-    SELECT rooms.name, seq, kind, sender, records.id, records.time, text
+    SELECT rooms.name, seq, kind, sender, records.id, records.time, text, target, about, salt, erased, records.hash
     FROM json_each(?) AS asked CROSS JOIN records CROSS JOIN rooms ON number = room
     WHERE sender = json_extract(value, '$[0]') AND records.id = json_extract(value, '$[1]') AND records.id <> ''"""
+_NAMED: Final = """
+    SELECT rooms.name, seq, kind, sender, records.id, records.time, text, target, about, salt, erased, records.hash
+    FROM json_each(?) AS asked CROSS JOIN rooms CROSS JOIN records ON room = number
+    WHERE name = json_extract(value, '$[0]') AND seq = json_extract(value, '$[1]')"""
 _SAVE_ROOM: Final = """
-    INSERT INTO rooms (number, name, owner, topic, private, head, time) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO rooms (number, name, owner, topic, private, head, time, archived, hash, base, base_hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET
         owner = excluded.owner, topic = excluded.topic, private = excluded.private,
-        head = excluded.head, time = excluded.time"""
-_SAVE_RECORD: Final = "INSERT INTO records (room, seq, kind, sender, id, time, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        head = excluded.head, time = excluded.time, archived = excluded.archived,
+        hash = excluded.hash, base = excluded.base, base_hash = excluded.base_hash"""
+_SAVE_RECORD: Final = """
+    INSERT INTO records (room, seq, kind, sender, id, time, text, target, about, salt, erased, hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ERASE: Final = """
+    UPDATE records SET erased = commitment(salt, text), text = '', salt = x''
+    WHERE room = ?1 AND erased = x''
+    AND seq IN (SELECT ?2 UNION ALL SELECT seq FROM records WHERE room = ?1 AND about = ?2 AND kind = 'edit')"""
+_EXPIRE: Final = "DELETE FROM records WHERE room = ? AND seq <= ?"
 _SAVE_MEMBER: Final = "INSERT INTO members (room, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _DROP_MEMBER: Final = "DELETE FROM members WHERE room = ? AND account = ?"
+_SAVE_MARK: Final = """
+    INSERT INTO marks (account, room, seq) VALUES (?, ?, ?)
+    ON CONFLICT (account, room) DO UPDATE SET seq = excluded.seq"""
+_GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES (?, ?, ?, ?)"
+_REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _PAGE: Final = """
-    SELECT seq, kind, sender, id, time, text FROM records
+    SELECT seq, kind, sender, id, time, text, target, about, salt, erased, hash FROM records
     WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
+# Times never go backwards in a room, so that the oldest records are those of the lowest numbers.
+_OLDER: Final = """
+    SELECT max(seq) FROM (
+        SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
+    ) WHERE time < ?"""
 
 _OWNERSHIP: Final = "Look at the owner and the permissions of the file and of its folder."
 _FAILURES: Final = {
@@ -65,6 +93,10 @@ _FAILURES: Final = {
     sqlite3.SQLITE_BUSY: ("is held by another program", "End that program, then try again."),
     sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "Free some space, then try again."),
 }
+
+
+NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+"""What a commit has none of."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -88,6 +120,7 @@ class Store:
         self.connection = _connect(path, "rw")
         """The writer's connection; public for tests that limit its size, count its commits or make it fail."""
         try:
+            self.connection.create_function("commitment", 2, chain.commitment, deterministic=True)
             self._prepare(SYNCHRONOUS[durability])
         except sqlite3.Error as error:
             self.close()
@@ -99,48 +132,79 @@ class Store:
     def load(self) -> list[Room]:
         """Read every room with its members, but no record; it comes before the first batch. Raises StorageFailed."""
         members: dict[int, list[str]] = {}
-        try:
-            for number, account in self.connection.execute("SELECT room, account FROM members"):
-                members.setdefault(number, []).append(account)
-            rows = self.connection.execute(_ROOMS).fetchall()
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
+        for number, account in self._read("SELECT room, account FROM members"):
+            members.setdefault(number, []).append(account)
+        rows = self._read(_ROOMS)
         self._numbers = {name: number for number, name, *_ in rows}
         return [
-            Room(name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time)
-            for number, name, owner, topic, private, head, time in rows
+            Room(
+                name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
+            )
+            for number, name, owner, topic, private, head, time, archived, *rest in rows
         ]
+
+    def marks(self) -> list[Mark]:
+        """Read every read marker. Raises StorageFailed."""
+        return [Mark(*row) for row in self._read("SELECT account, name, seq FROM marks JOIN rooms ON room = number")]
+
+    def tokens(self) -> dict[bytes, Token]:
+        """Read every token that is in force, by its hash, in the order they were granted. Raises StorageFailed."""
+        rows = self._read("SELECT hash, account, device, created FROM tokens ORDER BY rowid")
+        return {token_hash: Token(*rest) for token_hash, *rest in rows}
 
     def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Find what is recorded under these authors and ids (none empty), by author and id. Raises StorageFailed."""
         if not ids:
             return {}
-        try:
-            # One statement for the whole batch: three times quicker than one for each, also where threads compete.
-            rows = self.connection.execute(_RECORDED, (msgspec.json.encode(ids).decode(),))
-            records = [Record(*row) for row in rows]
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
+        # One statement for the whole batch: three times quicker than one for each, also where threads compete.
+        records = [Record(*row) for row in self._read(_RECORDED, msgspec.json.encode(ids).decode())]
         return {(record.sender, record.id): record for record in records}
 
-    def commit(self, rooms: Iterable[Room], records: Iterable[Record], members: Mapping[tuple[str, str], bool]) -> None:
+    def named(self, numbers: Collection[tuple[str, int]]) -> dict[tuple[str, int], Record | None]:
+        """Find the records with these rooms and numbers; None where there is none. Raises StorageFailed."""
+        found: dict[tuple[str, int], Record | None] = dict.fromkeys(numbers)
+        if numbers:
+            for row in self._read(_NAMED, msgspec.json.encode(numbers).decode()):
+                found[row[:2]] = Record(*row)
+        return found
+
+    def commit(
+        self,
+        rooms: Iterable[Room],
+        records: Iterable[Record],
+        members: Mapping[tuple[str, str], bool],
+        *,
+        deleted: Collection[tuple[str, int]] = (),
+        expired: Mapping[str, int] = NOTHING,
+        marks: Mapping[tuple[str, str], int] = NOTHING,
+        tokens: Mapping[bytes, Token | None] = NOTHING,
+    ) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.
 
-        `rooms` are those that changed, as they are now; `members` says by room and account who came and who went.
+        `rooms` are those that changed, as they are now; `members` says by room and account who came and who went;
+        `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
+        needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
+        by account and room, `tokens` by hash (None: revoked).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
-        rows = [(self._number(r.name), r.name, r.owner, r.topic, r.private, r.head, r.time) for r in rooms]
+        rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
         numbers = self._numbers
-        came = [(numbers[room], account) for (room, account), inside in members.items() if inside]
-        went = [(numbers[room], account) for (room, account), inside in members.items() if not inside]
+        steps: list[tuple[str, list[tuple[object, ...]]]] = [
+            (_SAVE_ROOM, rows),
+            (_SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
+            (_DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
+            (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
+            (_SAVE_RECORD, [(numbers[record.room], *_columns(record)) for record in records]),
+            (_ERASE, [(numbers[room], seq) for room, seq in deleted]),
+            (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
+            (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
+            (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
+        ]
         try:
             self.connection.execute("BEGIN IMMEDIATE")
-            self.connection.executemany(_SAVE_ROOM, rows)
-            self.connection.executemany(_SAVE_MEMBER, came)
-            self.connection.executemany(_DROP_MEMBER, went)
-            self.connection.executemany(
-                _SAVE_RECORD, ((numbers[r.room], r.seq, r.kind, r.sender, r.id, r.time, r.text) for r in records)
-            )
+            for statement, parameters in steps:
+                if parameters:
+                    self.connection.executemany(statement, parameters)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._undo(error) from error
@@ -167,7 +231,8 @@ class Store:
         if new:
             for statement in SCHEMA:
                 self.connection.execute(statement)
-            self.connection.execute(_SAVE_ROOM, (1, LOBBY, "", "", False, 0, 0))
+            start = chain.start(LOBBY)
+            self.connection.execute(_SAVE_ROOM, (1, LOBBY, "", "", False, 0, 0, False, start, 0, start))
         # It changes nothing, but fails where SQLite has quietly opened the file for reading only.
         self.connection.execute("UPDATE rooms SET head = head WHERE FALSE")
         self.connection.execute("COMMIT")
@@ -186,6 +251,12 @@ class Store:
                 hint="Run the newer one.",
             )
         return False
+
+    def _read(self, query: str, *parameters: object) -> list[Any]:
+        try:
+            return self.connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
 
     def _pragma(self, name: str) -> object:
         return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -214,7 +285,13 @@ class Reader:
         self._connection = _connect(path, "ro")
 
     def page(
-        self, room: str, *, after: int | None = None, before: int | None = None, limit: int, max_bytes: int
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int = SAFE_INTEGER,
     ) -> Page:
         """Read the records of one room that follow `after`; without it the newest, or the newest before `before`.
 
@@ -227,12 +304,13 @@ class Reader:
         more = False
         try:
             with closing(self._connection.execute(query, (room, *bounds))) as rows:
-                for seq, kind, sender, id, time, text in rows:
-                    max_bytes -= len(text.encode()) + RECORD_OVERHEAD
+                for row in rows:
+                    record = Record(room, *row)
+                    max_bytes -= len(record.text.encode()) + RECORD_OVERHEAD
                     if len(records) == limit or (records and max_bytes < 0):
                         more = True
                         break
-                    records.append(Record(room, seq, kind, sender, id, time, text))
+                    records.append(record)
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
         if after is None:
@@ -295,6 +373,14 @@ def _connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
         return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise _failure(path, error) from error
+
+
+def _room_columns(r: Room) -> tuple[object, ...]:
+    return r.name, r.owner, r.topic, r.private, r.head, r.time, r.archived, r.hash, r.base, r.base_hash
+
+
+def _columns(r: Record) -> tuple[object, ...]:
+    return r.seq, r.kind, r.sender, r.id, r.time, r.text, r.target, r.about, r.salt, r.erased, r.hash
 
 
 def _code(error: sqlite3.Error) -> int:

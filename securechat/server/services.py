@@ -8,7 +8,8 @@ from securechat.accounts.authentication import Authenticator
 from securechat.chat.model import Rejected
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError
-from securechat.journal.journal import Journal, View
+from securechat.journal.journal import Journal
+from securechat.journal.state import View
 from securechat.journal.store import Reader
 from securechat.server.workers import Workers
 

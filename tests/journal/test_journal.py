@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from securechat.chat import chain
 from securechat.chat.model import Kind, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
@@ -46,13 +47,15 @@ def test_the_lobby_is_there_from_the_start_and_nobody_is_in_it(path: Path) -> No
 
 def test_what_is_said_is_recorded_answered_and_told(path: Path) -> None:
     with running_journal(path, clock=lambda: 77) as running:
-        running.settle(change("join", "alice"))
+        before = running.record(change("join", "alice")).hash
         proposal = said("alice", "a1", "hello")
         batch = running.settle(proposal)
-        record = Record(LOBBY, 2, "say", "alice", "a1", 77, "hello")
+        (record,) = batch.records[LOBBY]
+        assert record == Record(
+            LOBBY, 2, "say", "alice", "a1", 77, "hello", salt=record.salt, hash=chain.link_record(before, record)
+        )
         assert batch.outcomes == [(proposal, Recorded(record))]
         assert batch.outcomes[0][0] is proposal
-        assert batch.records == {LOBBY: [record]}
         assert batch.view.rooms[LOBBY].head == 2
         assert running.log(LOBBY)[1] == record
 

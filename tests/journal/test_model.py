@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 
 from securechat.chat.model import Outcome, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
@@ -68,6 +69,8 @@ class Model:
             record = Record(
                 proposal.room, len(log) + 1, proposal.kind, proposal.author, proposal.id, time, proposal.text
             )
+            assert isinstance(outcome, Recorded)
+            record = replace(record, salt=outcome.record.salt, hash=outcome.record.hash)
             assert outcome == Recorded(record)
             log.append(record)
         else:

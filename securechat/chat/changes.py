@@ -1,0 +1,75 @@
+"""What comes of a change that is no record of a room: a read marker, a session token, an expiry.
+
+Pure functions, as the rules are. Tokens are known here by their hash alone, and this file must not know who holds one.
+"""
+
+from typing import Protocol, assert_never
+
+from securechat.chat.model import (
+    Change,
+    Changed,
+    Expire,
+    Grant,
+    Mark,
+    Outcome,
+    Rejected,
+    Revoke,
+    Room,
+    Unchanged,
+)
+from securechat.errors import Code
+from securechat.limits import EXPIRED_AT_ONCE
+
+
+class Holdings(Protocol):
+    """What has been decided so far, as these rules ask for it."""
+
+    def room(self, name: str) -> Room | None:
+        """The room with this key as it is after all that was decided."""
+        ...
+
+    def mark(self, account: str, room: str) -> int:
+        """Up to where the account has read the room; 0 where it never said."""
+        ...
+
+    def tokens_of(self, account: str) -> tuple[bytes, ...]:
+        """The hashes of the tokens of the account that are in force, the oldest first."""
+        ...
+
+
+def decide_change(state: Holdings, change: Change) -> Outcome:
+    """Say what comes of a change; `Changed` carries the change in the extent that it is made."""
+    match change:
+        case Mark():
+            return _mark(state, change)
+        case Expire():
+            return _expire(state, change)
+        case Grant():
+            held = change.token_hash in state.tokens_of(change.account)
+            return Unchanged("") if held else Changed(change)
+        case Revoke():
+            mine = state.tokens_of(change.account)
+            held = bool(mine) if change.token_hash is None else change.token_hash in mine
+            return Changed(change) if held else Unchanged("")
+        case _:
+            assert_never(change)
+
+
+def _mark(state: Holdings, mark: Mark) -> Outcome:
+    room = state.room(mark.room)
+    if room is None or (room.private and mark.account not in room.members):
+        return Rejected(Code.NO_SUCH_ROOM, f"There is no room {mark.room}.")
+    if mark.account not in room.members:
+        return Rejected(Code.NOT_MEMBER, f"Join {mark.room} first.")
+    seq = min(mark.seq, room.head)
+    if seq <= state.mark(mark.account, mark.room):
+        return Unchanged(mark.room)
+    return Changed(Mark(mark.account, mark.room, seq))
+
+
+def _expire(state: Holdings, expiry: Expire) -> Outcome:
+    room = state.room(expiry.room)
+    if room is None:
+        return Rejected(Code.NO_SUCH_ROOM, f"There is no room {expiry.room}.")
+    upto = min(expiry.upto, room.head, room.base + EXPIRED_AT_ONCE)
+    return Changed(Expire(expiry.room, upto)) if upto > room.base else Unchanged(expiry.room)

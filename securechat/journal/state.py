@@ -1,0 +1,118 @@
+"""Chat state as it is committed: read from the store, changed batch by batch, shown to all threads without a lock.
+
+Only the journal's thread changes it. It decides nothing and writes nothing.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
+
+from securechat.chat.model import Room, Token
+from securechat.journal.draft import Draft
+from securechat.journal.store import Store
+
+T = TypeVar("T")
+
+
+class View(msgspec.Struct, frozen=True):
+    """Chat state for every thread to read, without a lock. What is in it are frozen values, replaced whole.
+
+    It is live: a value may be newer than the batch that a reader has got to, never older. A published mapping never
+    gets another key (a new room or account comes with a new View), so walking through one is safe.
+    An account that was never in a room may be missing in `rooms_of`, one that never read in `marks_of`, one that never
+    logged in in `tokens_of`.
+    """
+
+    rooms: Mapping[str, Room]
+    rooms_of: Mapping[str, frozenset[str]]
+    marks_of: Mapping[str, Mapping[str, int]]
+    """By account and room, up to where it was read."""
+    tokens: Mapping[bytes, Token]
+    """By their hash; the tokens that are in force."""
+    tokens_of: Mapping[str, tuple[bytes, ...]]
+    """The hashes of an account's tokens, the oldest first."""
+
+
+class Committed:
+    """What is true: `view` shows it. Raises StorageFailed when the store cannot be read."""
+
+    def __init__(self, store: Store) -> None:
+        rooms = {room.name: room for room in store.load()}
+        rooms_of: dict[str, set[str]] = {}
+        for room in rooms.values():
+            for account in room.members:
+                rooms_of.setdefault(account, set()).add(room.name)
+        marks: dict[str, dict[str, int]] = {}
+        for mark in store.marks():
+            marks.setdefault(mark.account, {})[mark.room] = mark.seq
+        tokens = store.tokens()
+        tokens_of: dict[str, tuple[bytes, ...]] = {}
+        for token_hash, token in tokens.items():
+            tokens_of[token.account] = (*tokens_of.get(token.account, ()), token_hash)
+        self._rooms = rooms
+        self._rooms_of = {account: frozenset(names) for account, names in rooms_of.items()}
+        self._marks_of: dict[str, Mapping[str, int]] = {
+            account: MappingProxyType(mine) for account, mine in marks.items()
+        }
+        self._tokens = tokens
+        self._tokens_of = tokens_of
+        self._show()
+
+    @property
+    def view(self) -> View:
+        """What is true, for any thread to read."""
+        return self._view
+
+    def accept(self, draft: Draft) -> None:
+        """Show everybody what was committed."""
+        self._rooms = _replaced(self._rooms, draft.rooms)
+        self._rooms_of = _replaced(self._rooms_of, self._entered(draft.members))
+        self._marks_of = _replaced(self._marks_of, self._read(draft.marks))
+        if draft.tokens:
+            tokens = {key: token for key, token in self._tokens.items() if key not in draft.tokens}
+            self._tokens = tokens | {key: token for key, token in draft.tokens.items() if token is not None}
+            self._tokens_of = _replaced(self._tokens_of, draft.holders)
+        self._show()
+
+    def _entered(self, members: Mapping[tuple[str, str], bool]) -> dict[str, frozenset[str]]:
+        changed: dict[str, set[str]] = {}
+        for (room, account), inside in members.items():
+            if account not in changed:
+                changed[account] = set(self._rooms_of.get(account, ()))
+            if inside:
+                changed[account].add(room)
+            else:
+                changed[account].discard(room)
+        return {account: frozenset(names) for account, names in changed.items()}
+
+    def _read(self, marks: Mapping[tuple[str, str], int]) -> dict[str, Mapping[str, int]]:
+        changed: dict[str, dict[str, int]] = {}
+        for (account, room), seq in marks.items():
+            if account not in changed:
+                changed[account] = dict(self._marks_of.get(account, {}))
+            changed[account][room] = seq
+        return {account: MappingProxyType(mine) for account, mine in changed.items()}
+
+    def _show(self) -> None:
+        self._view = View(
+            MappingProxyType(self._rooms),
+            MappingProxyType(self._rooms_of),
+            MappingProxyType(self._marks_of),
+            MappingProxyType(self._tokens),
+            MappingProxyType(self._tokens_of),
+        )
+
+
+def _replaced(values: dict[str, T], changes: dict[str, T]) -> dict[str, T]:
+    """The values with the changes, in the same dict where no key is new.
+
+    Others may be walking through it, so it must not grow: it is copied instead (50 µs for 10,000 entries, and only
+    when a room is made or an account does something for the first time). Replacing values disturbs no reader, with the
+    GIL or without.
+    """
+    if not changes.keys() <= values.keys():
+        return values | changes
+    values.update(changes)
+    return values

@@ -1,0 +1,70 @@
+"""What comes of read markers, tokens and expiries."""
+
+import pytest
+
+from securechat.chat.changes import decide_change
+from securechat.chat.model import Changed, Expire, Grant, Mark, Rejected, Revoke, Room, Unchanged
+from securechat.errors import Code
+from securechat.limits import EXPIRED_AT_ONCE
+
+KITCHEN = Room("kitchen", members=frozenset({"mia"}), head=10)
+VAULT = Room("vault", private=True, members=frozenset({"mia"}), head=10)
+LONG = Room("long", head=10_000, base=100)
+
+
+class Held:
+    """Two rooms, one marker and two tokens."""
+
+    def room(self, name: str) -> Room | None:
+        return {room.name: room for room in (KITCHEN, VAULT, LONG)}.get(name)
+
+    def mark(self, account: str, room: str) -> int:
+        return 4 if (account, room) == ("mia", "kitchen") else 0
+
+    def tokens_of(self, account: str) -> tuple[bytes, ...]:
+        return (b"one", b"two") if account == "mia" else ()
+
+
+@pytest.mark.parametrize(("seq", "becomes"), [(5, 5), (10, 10), (11, 10), (2**53 - 1, 10)])
+def test_a_marker_moves_on_but_not_past_the_newest_record(seq: int, becomes: int) -> None:
+    assert decide_change(Held(), Mark("mia", "kitchen", seq)) == Changed(Mark("mia", "kitchen", becomes))
+
+
+@pytest.mark.parametrize("seq", [4, 3, 0, -1])
+def test_a_marker_never_goes_back(seq: int) -> None:
+    assert decide_change(Held(), Mark("mia", "kitchen", seq)) == Unchanged("kitchen")
+
+
+@pytest.mark.parametrize(
+    ("account", "room", "code"),
+    [
+        ("sam", "kitchen", Code.NOT_MEMBER),
+        ("sam", "vault", Code.NO_SUCH_ROOM),
+        ("mia", "attic", Code.NO_SUCH_ROOM),
+    ],
+)
+def test_only_who_is_in_a_room_marks_it(account: str, room: str, code: Code) -> None:
+    outcome = decide_change(Held(), Mark(account, room, 5))
+    assert isinstance(outcome, Rejected)
+    assert outcome.code is code
+
+
+def test_a_token_is_granted_once() -> None:
+    assert decide_change(Held(), Grant("mia", b"new", "laptop")) == Changed(Grant("mia", b"new", "laptop"))
+    assert decide_change(Held(), Grant("mia", b"one", "laptop")) == Unchanged("")
+
+
+def test_one_token_or_all_of_an_account_are_revoked_and_never_anothers() -> None:
+    for token in (b"one", None):
+        assert decide_change(Held(), Revoke("mia", token)) == Changed(Revoke("mia", token))
+        assert decide_change(Held(), Revoke("sam", token)) == Unchanged("")
+    assert decide_change(Held(), Revoke("mia", b"three")) == Unchanged("")
+
+
+def test_an_expiry_takes_a_step_and_never_more_than_there_is() -> None:
+    step = 100 + EXPIRED_AT_ONCE
+    assert decide_change(Held(), Expire("long", 9_000)) == Changed(Expire("long", step))
+    assert decide_change(Held(), Expire("long", 101)) == Changed(Expire("long", 101))
+    assert decide_change(Held(), Expire("long", 100)) == Unchanged("long")
+    assert decide_change(Held(), Expire("kitchen", 99)) == Changed(Expire("kitchen", 10))
+    assert isinstance(decide_change(Held(), Expire("attic", 1)), Rejected)
