@@ -7,7 +7,7 @@ writing. It must not know any rule of chat: it keeps what it is given.
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -328,7 +328,8 @@ class Reader:
             try:
                 yield self._connection
             finally:
-                self._connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # SQLite may have ended it by itself, over the error that is on its way.
+                    self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
 
@@ -343,7 +344,9 @@ class Reader:
             with closing(_connect(path, "rw")) as copy:
                 self._connection.backup(copy, pages=-1)
         except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
+            raise StorageFailed(
+                f"{self._path} cannot be copied: {error}.", hint="Look at the disk, and run `securechat verify`."
+            ) from error
 
     def close(self) -> None:
         """Let go of the file."""
