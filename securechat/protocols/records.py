@@ -36,7 +36,11 @@ class Message(RecordEvent, frozen=True, kw_only=True, tag="message"):
 
 
 class CreateRecord(RecordEvent, frozen=True, kw_only=True, tag="create"):
-    """The server tells the readers of a room that `sender` made it; always the first record."""
+    """The server tells the readers of a room that `sender` made it; always the first record.
+
+    `target` is the word `private` for a private room, and empty for others."""
+
+    target: str = ""
 
 
 class JoinRecord(RecordEvent, frozen=True, kw_only=True, tag="join"):

@@ -66,7 +66,7 @@ EVENTS: Final[tuple[f.AnyEvent, ...]] = (
     f.Ack(ref="9", id="01K9", room="lobby", seq=43, time=1_795_372_800_000, duplicate=True),
     f.ReadMarker(ref="19", room="lobby", seq=43),
     _MESSAGE,
-    f.CreateRecord(room="kitchen", seq=1, sender="alice", time=1_795_372_800_000),
+    f.CreateRecord(room="kitchen", seq=1, sender="alice", time=1_795_372_800_000, target="private"),
     f.JoinRecord(room="lobby", seq=42, sender="bob", time=1_795_372_800_000),
     f.LeaveRecord(room="lobby", seq=44, sender="bob", time=1_795_372_800_001),
     f.TopicRecord(room="lobby", seq=45, sender="bob", time=1_795_372_800_002, id="01KA", salt=SALT, text="tea"),

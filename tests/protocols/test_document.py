@@ -192,6 +192,8 @@ def test_the_limits_are_those_in_the_code() -> None:
         "a password": limits.PASSWORD_MAX_BYTES,
         "records in a `page`": limits.PAGE_RECORDS,
         "rooms named in a `sync`": limits.ROOMS_PER_REQUEST,
+        "a room's topic, in UTF-8": limits.TOPIC_BYTES,
+        "sessions of an account that can be resumed": limits.TOKENS_PER_ACCOUNT,
         "what is searched for": limits.SEARCH_LENGTH,
         "records in a `found`": limits.SEARCH_HITS,
         "members of a room in which `presence` is told": limits.PRESENCE_MEMBERS,

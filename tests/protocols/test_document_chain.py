@@ -69,6 +69,10 @@ def test_the_program_in_the_document_refuses_a_salt_that_took_a_letter_of_the_te
         program["commitment"](moved)
 
 
+def test_the_program_in_the_document_takes_a_topic_of_nothing(program: dict[str, Callable[..., Any]]) -> None:
+    assert program["commitment"]({"type": "topic", "text": ""}) == our_chain.commitment(b"", "")
+
+
 def test_the_fields_in_hexadecimal_are_what_is_hashed() -> None:
     encoded = b""
     for _, length, value in FIELDS:
