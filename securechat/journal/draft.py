@@ -46,6 +46,14 @@ class Archive(Protocol):
         ...
 
 
+class Membership(msgspec.Struct, frozen=True):
+    """A membership that a batch began or ended; `after` is the room's `seq` just before the record that did it."""
+
+    room: str
+    account: str
+    after: int
+
+
 class Revoked(msgspec.Struct, frozen=True):
     """A token that is in force no more, and whose it was."""
 
@@ -74,6 +82,8 @@ class Draft:
         """New records by room, in order."""
         self.members: dict[tuple[str, str], bool] = {}
         """By room and account: whether it is a member after the batch, where the batch changed that."""
+        self.gained: list[Membership] = []
+        self.lost: list[Membership] = []
         self.deleted: set[tuple[str, int]] = set()
         """Room and number of each message whose text, and that of its edits, is erased."""
         self.expired: dict[str, int] = {}
@@ -145,8 +155,10 @@ class Draft:
         self._named[record.room, record.seq] = record
         for account in rules.gained(record):
             self.members[record.room, account] = True
+            self.gained.append(Membership(record.room, account, record.seq - 1))
         for account in rules.lost(record):
             self.members[record.room, account] = False
+            self.lost.append(Membership(record.room, account, record.seq - 1))
         if record.id:
             self._recorded[record.sender, record.id] = record
         if record.kind == "delete":

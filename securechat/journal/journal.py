@@ -18,7 +18,7 @@ from securechat.chat import rules
 from securechat.chat.changes import decide_change
 from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Record, Recorded, Rejected
 from securechat.errors import Code, StorageFailed, StorageFull
-from securechat.journal.draft import Draft, Revoked
+from securechat.journal.draft import Draft, Membership, Revoked
 from securechat.journal.state import Committed, View
 from securechat.journal.store import Store
 from securechat.limits import Limits
@@ -34,14 +34,6 @@ class Submission(msgspec.Struct, frozen=True):
 
     proposal: Proposal | Change
     origin: object
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """A membership that a batch began or ended; `after` is the room's `seq` just before the record that did it."""
-
-    room: str
-    account: str
-    after: int
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -172,14 +164,8 @@ class Journal:
             return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self.view)
         self._note_space(None)
         self._committed.accept(draft)
-        gained = [
-            Membership(record.room, account, record.seq - 1) for record in records for account in rules.gained(record)
-        ]
-        lost = [
-            Membership(record.room, account, record.seq - 1) for record in records for account in rules.lost(record)
-        ]
         marks = [Mark(account, room, seq) for (account, room), seq in draft.marks.items()]
-        return Batch(outcomes, news, gained, lost, self.view, marks, draft.revoked)
+        return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked)
 
     def _commit(self, draft: Draft, records: list[Record]) -> None:
         self._store.commit(

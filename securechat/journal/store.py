@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import astuple
 
 from securechat.chat import chain
 from securechat.chat.model import Mark, Record, Room, Token
@@ -116,6 +117,8 @@ class Store:
     def __init__(self, path: Path, durability: Literal["full", "normal"]) -> None:
         self._path = path
         self._numbers: dict[str, int] = {}
+        self._traces = False
+        """Text that was erased may still be in the write-ahead log."""
         _create_file(path)
         self.connection = _connect(path, "rw")
         """The writer's connection; public for tests that limit its size, count its commits or make it fail."""
@@ -194,7 +197,7 @@ class Store:
             (_SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
             (_DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
             (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
-            (_SAVE_RECORD, [(numbers[record.room], *_columns(record)) for record in records]),
+            (_SAVE_RECORD, [(numbers[record.room], *astuple(record)[1:]) for record in records]),
             (_ERASE, [(numbers[room], seq) for room, seq in deleted]),
             (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
@@ -208,6 +211,9 @@ class Store:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._undo(error) from error
+        self._traces = self._traces or bool(deleted or expired)
+        if self._traces:
+            self._forget()
 
     def reader(self) -> "Reader":
         """Open a connection for one more thread to read with. Raises StorageFailed."""
@@ -251,6 +257,22 @@ class Store:
                 hint="Run the newer one.",
             )
         return False
+
+    def _forget(self) -> None:
+        """Empty the write-ahead log, where texts that were erased would stay until it is used again."""
+        try:
+            # A reader in the middle of a page would hold this up: rather than wait, try again after the next commit.
+            self.connection.execute("PRAGMA busy_timeout = 0").fetchall()
+            try:
+                (busy, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1_000:.0f}").fetchall()
+        except sqlite3.Error as error:
+            # What was committed is safe in the log, and a full disk leaves it there.
+            if _code(error) != sqlite3.SQLITE_FULL:
+                raise _failure(self._path, error) from error
+        else:
+            self._traces = bool(busy)
 
     def _read(self, query: str, *parameters: object) -> list[Any]:
         try:
@@ -380,10 +402,6 @@ def _connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
 
 def _room_columns(r: Room) -> tuple[object, ...]:
     return r.name, r.owner, r.topic, r.private, r.head, r.time, r.archived, r.hash, r.base, r.base_hash
-
-
-def _columns(r: Record) -> tuple[object, ...]:
-    return r.seq, r.kind, r.sender, r.id, r.time, r.text, r.target, r.about, r.salt, r.erased, r.hash
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -8,10 +8,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
-from securechat.chat.model import Kind, Outcome, Proposal, Record, Recorded
+from securechat.chat import chain
+from securechat.chat.model import Change, Kind, Outcome, Proposal, Record, Recorded, Room
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
-from securechat.journal.journal import Batch, Journal, Submission
+from securechat.journal.journal import Batch, Journal, Order, Submission
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
 from securechat.limits import Limits
@@ -56,14 +57,16 @@ class RunningJournal:
         limits: Limits | None = None,
         clock: Callable[[], int] | None = None,
         durability: Durability = "full",
+        order: Callable[[int], Order] = LocalOrder,
     ) -> None:
         limits = limits or Limits()
         self.store = Store(path, durability)
         self.readers = Readers()
         self.failures: SimpleQueue[StorageFailed] = SimpleQueue()
-        order = LocalOrder(limits.journal_proposals)
         clock = clock or count(1_000).__next__
-        self.journal = Journal(order, self.store, self.readers, limits, clock, self.failures.put)
+        self.journal = Journal(
+            order(limits.journal_proposals), self.store, self.readers, limits, clock, self.failures.put
+        )
 
     def close(self) -> None:
         """Stop, with all that waits decided, and let go of the store."""
@@ -72,16 +75,16 @@ class RunningJournal:
         self.store.close()
         assert stopped
 
-    def propose(self, *proposals: Proposal) -> None:
+    def propose(self, *proposals: Proposal | Change) -> None:
         """Propose all at once; each proposal is its own origin."""
         assert self.journal.submit([Submission(proposal, proposal) for proposal in proposals])
 
-    def settle(self, *proposals: Proposal) -> Batch:
+    def settle(self, *proposals: Proposal | Change) -> Batch:
         """Propose all at once, and give the batch that they came to."""
         self.propose(*proposals)
         return self.readers.next()
 
-    def outcome(self, proposal: Proposal) -> Outcome:
+    def outcome(self, proposal: Proposal | Change) -> Outcome:
         """What came of one proposal that is alone in its batch."""
         ((_, outcome),) = self.settle(proposal).outcomes
         return outcome
@@ -92,7 +95,7 @@ class RunningJournal:
         assert isinstance(outcome, Recorded), outcome
         return outcome.record
 
-    def log(self, room: str) -> list[Record]:
+    def log(self, room: str = LOBBY) -> list[Record]:
         """All that the store has of a room."""
         reader = self.store.reader()
         page = reader.page(room, after=0, limit=1_000_000, max_bytes=1 << 40)
@@ -102,10 +105,13 @@ class RunningJournal:
 
 @contextmanager
 def running_journal(
-    path: Path, limits: Limits | None = None, clock: Callable[[], int] | None = None
+    path: Path,
+    limits: Limits | None = None,
+    clock: Callable[[], int] | None = None,
+    order: Callable[[int], Order] = LocalOrder,
 ) -> Iterator[RunningJournal]:
     """A journal on the store at `path`, stopped and closed at the end; its own clock ticks once a batch."""
-    running = RunningJournal(path, limits, clock)
+    running = RunningJournal(path, limits, clock, order=order)
     running.journal.start()
     try:
         yield running
@@ -119,3 +125,21 @@ def said(author: str, id: str, text: str = "hello", room: str = LOBBY) -> Propos
 
 def change(kind: Kind, author: str, room: str = LOBBY) -> Proposal:
     return Proposal(kind, author, room)
+
+
+def edit(author: str, about: int, text: str = "better", id: str = "e") -> Proposal:
+    return Proposal("edit", author, LOBBY, id=id, text=text, about=about)
+
+
+def delete(author: str, about: int) -> Proposal:
+    return Proposal("delete", author, LOBBY, about=about)
+
+
+def assert_chained(room: Room, log: list[Record]) -> None:
+    """The records are all there are of the room, without a gap, and their chain leads from its base to its head."""
+    previous = room.base_hash
+    for number, record in enumerate(log, start=room.base + 1):
+        assert record.seq == number
+        assert record.hash == chain.link_record(previous, record)
+        previous = record.hash
+    assert (room.base + len(log), previous) == (room.head, room.hash)

@@ -11,10 +11,12 @@ from securechat.chat import chain
 from securechat.chat.model import Kind, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
-from securechat.journal.journal import Batch, Membership, Submission
+from securechat.journal.draft import Membership
+from securechat.journal.journal import Batch, Submission
 from securechat.limits import Limits
+from tests.journal.conftest import Opener
 from tests.journal.faults import Statements
-from tests.journal.support import PATIENCE, RunningJournal, change, running_journal, said
+from tests.journal.support import PATIENCE, RunningJournal, change, said
 
 
 @pytest.fixture
@@ -37,16 +39,16 @@ def seqs(batch: Batch) -> list[int]:
     return [outcome.record.seq for _, outcome in batch.outcomes if isinstance(outcome, Recorded)]
 
 
-def test_the_lobby_is_there_from_the_start_and_nobody_is_in_it(path: Path) -> None:
-    with running_journal(path) as running:
+def test_the_lobby_is_there_from_the_start_and_nobody_is_in_it(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         view = running.journal.view
         assert set(view.rooms) == {LOBBY}
         assert (view.rooms[LOBBY].head, view.rooms[LOBBY].owner, view.rooms[LOBBY].members) == (0, "", frozenset())
         assert not view.rooms_of
 
 
-def test_what_is_said_is_recorded_answered_and_told(path: Path) -> None:
-    with running_journal(path, clock=lambda: 77) as running:
+def test_what_is_said_is_recorded_answered_and_told(opened: Opener, path: Path) -> None:
+    with opened(path, clock=lambda: 77) as running:
         before = running.record(change("join", "alice")).hash
         proposal = said("alice", "a1", "hello")
         batch = running.settle(proposal)
@@ -60,8 +62,8 @@ def test_what_is_said_is_recorded_answered_and_told(path: Path) -> None:
         assert running.log(LOBBY)[1] == record
 
 
-def test_nothing_is_told_before_it_is_on_the_disk(path: Path) -> None:
-    with running_journal(path) as running:
+def test_nothing_is_told_before_it_is_on_the_disk(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         found: list[bool] = []
         publish = running.readers.publish
 
@@ -75,8 +77,8 @@ def test_nothing_is_told_before_it_is_on_the_disk(path: Path) -> None:
         assert found == [True]
 
 
-def test_whatever_waits_is_one_commit(path: Path) -> None:
-    with running_journal(path) as running:
+def test_whatever_waits_is_one_commit(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         hold_back(running)
         statements = Statements(running.store)
         for number in range(64):
@@ -86,16 +88,16 @@ def test_whatever_waits_is_one_commit(path: Path) -> None:
         assert statements.commits() == 1
 
 
-def test_a_batch_has_its_limit(path: Path) -> None:
-    with running_journal(path, Limits(batch_records=10)) as running:
+def test_a_batch_has_its_limit(opened: Opener, path: Path) -> None:
+    with opened(path, Limits(batch_records=10)) as running:
         hold_back(running)
         running.propose(*(said("zoe", str(number)) for number in range(25)))
         let_go(running)
         assert [len(running.readers.next().outcomes) for _ in range(3)] == [10, 10, 5]
 
 
-def test_the_next_batch_waits_until_the_last_one_is_written_out(path: Path) -> None:
-    with running_journal(path, Limits(pace_seconds=0.25)) as running:
+def test_the_next_batch_waits_until_the_last_one_is_written_out(opened: Opener, path: Path) -> None:
+    with opened(path, Limits(pace_seconds=0.25)) as running:
         hold_back(running)
         running.propose(said("zoe", "1"))
         running.propose(said("zoe", "2"))
@@ -105,8 +107,8 @@ def test_the_next_batch_waits_until_the_last_one_is_written_out(path: Path) -> N
         assert set(running.readers.asked) == {0.25}
 
 
-def test_proposals_past_the_limit_are_not_taken(path: Path) -> None:
-    with running_journal(path, Limits(journal_proposals=2)) as running:
+def test_proposals_past_the_limit_are_not_taken(opened: Opener, path: Path) -> None:
+    with opened(path, Limits(journal_proposals=2)) as running:
         hold_back(running)
         running.propose(said("zoe", "1"), said("zoe", "2"))
         assert not running.journal.submit([Submission(said("zoe", "3"), None)])
@@ -114,8 +116,8 @@ def test_proposals_past_the_limit_are_not_taken(path: Path) -> None:
         assert seqs(running.readers.next()) == [2, 3]
 
 
-def test_each_proposal_sees_what_those_before_it_in_the_batch_did(path: Path) -> None:
-    with running_journal(path) as running:
+def test_each_proposal_sees_what_those_before_it_in_the_batch_did(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         batch = running.settle(
             said("alice", "1"),
             change("join", "alice"),
@@ -140,16 +142,16 @@ def test_each_proposal_sees_what_those_before_it_in_the_batch_did(path: Path) ->
         assert [record.seq for record in batch.records[LOBBY]] == [1, 2, 3]
 
 
-def test_a_repeat_is_recorded_once_within_a_batch_later_and_after_a_restart(path: Path) -> None:
+def test_a_repeat_is_recorded_once_within_a_batch_later_and_after_a_restart(opened: Opener, path: Path) -> None:
     proposal = said("alice", "a1")
-    with running_journal(path) as running:
+    with opened(path) as running:
         running.settle(change("join", "alice"))
         first, second = (outcome for _, outcome in running.settle(proposal, proposal).outcomes)
         assert isinstance(first, Recorded)
         assert not first.duplicate
         assert second == Recorded(first.record, duplicate=True)
         assert running.outcome(proposal) == second
-    with running_journal(path) as running:
+    with opened(path) as running:
         assert running.outcome(proposal) == second
         assert running.outcome(said("alice", "a1", "something else")) == Rejected(
             Code.ID_REUSED, "The id a1 is taken by something else that you sent."
@@ -159,8 +161,8 @@ def test_a_repeat_is_recorded_once_within_a_batch_later_and_after_a_restart(path
         assert len(running.log(LOBBY)) == 4
 
 
-def test_a_batch_of_repeats_and_refusals_writes_nothing(path: Path) -> None:
-    with running_journal(path) as running:
+def test_a_batch_of_repeats_and_refusals_writes_nothing(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         running.settle(change("join", "alice"), said("alice", "1"))
         statements = Statements(running.store)
         batch = running.settle(said("alice", "1"), said("bob", "1"), change("join", "alice"))
@@ -169,8 +171,8 @@ def test_a_batch_of_repeats_and_refusals_writes_nothing(path: Path) -> None:
         assert [statement.split()[0] for statement in statements] == ["SELECT"]
 
 
-def test_ids_that_break_the_rules_are_refused_one_by_one(path: Path) -> None:
-    with running_journal(path) as running:
+def test_ids_that_break_the_rules_are_refused_one_by_one(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         running.settle(change("join", "alice"))
         batch = running.settle(said("alice", ""), said("alice", "\ud800"), said("alice", "a\x00"), said("alice", "1"))
         codes = [outcome.code for _, outcome in batch.outcomes if isinstance(outcome, Rejected)]
@@ -178,8 +180,8 @@ def test_ids_that_break_the_rules_are_refused_one_by_one(path: Path) -> None:
         assert seqs(batch) == [2]
 
 
-def test_memberships_that_begin_and_end_are_told_with_the_place_in_the_room(path: Path) -> None:
-    with running_journal(path) as running:
+def test_memberships_that_begin_and_end_are_told_with_the_place_in_the_room(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         batch = running.settle(
             change("join", "alice"), said("alice", "1"), change("join", "bob"), change("create", "bob", "attic")
         )
@@ -196,16 +198,16 @@ def test_memberships_that_begin_and_end_are_told_with_the_place_in_the_room(path
         assert batch.view.rooms_of == {"alice": {LOBBY}, "bob": {"attic"}}
 
 
-def test_the_first_message_of_a_direct_room_brings_both_in(path: Path) -> None:
-    with running_journal(path) as running:
+def test_the_first_message_of_a_direct_room_brings_both_in(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         batch = running.settle(said("bob", "1", room="@alice:bob"))
         assert {(membership.account, membership.after) for membership in batch.gained} == {("alice", 0), ("bob", 0)}
         assert batch.view.rooms_of == {"alice": {"@alice:bob"}, "bob": {"@alice:bob"}}
         assert running.settle(said("alice", "1", room="@alice:bob")).gained == []
 
 
-def test_who_leaves_and_joins_in_one_batch_is_in_both_lists_and_in_the_room(path: Path) -> None:
-    with running_journal(path) as running:
+def test_who_leaves_and_joins_in_one_batch_is_in_both_lists_and_in_the_room(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         running.settle(change("join", "alice"))
         batch = running.settle(change("leave", "alice"), change("join", "alice"))
         assert batch.lost == [Membership(LOBBY, "alice", after=1)]
@@ -214,25 +216,25 @@ def test_who_leaves_and_joins_in_one_batch_is_in_both_lists_and_in_the_room(path
         batch = running.settle(change("join", "bob"), change("leave", "bob"))
         assert batch.view.rooms_of["bob"] == frozenset()
         assert batch.view.rooms[LOBBY].members == {"alice"}
-    with running_journal(path) as running:
+    with opened(path) as running:
         assert running.journal.view.rooms[LOBBY].members == {"alice"}
         assert running.journal.view.rooms_of == {"alice": {LOBBY}}
 
 
-def test_rooms_members_and_owners_are_as_they_were_after_a_restart(path: Path) -> None:
-    with running_journal(path) as running:
+def test_rooms_members_and_owners_are_as_they_were_after_a_restart(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         running.settle(change("create", "alice", "attic"), change("join", "bob", "attic"), change("join", "bob"))
         running.settle(said("alice", "1", room="attic"), said("bob", "1", room="@alice:bob"))
         before = running.journal.view
-    with running_journal(path) as running:
+    with opened(path) as running:
         after = running.journal.view
         assert after.rooms == before.rooms
         assert after.rooms_of == before.rooms_of
         assert running.record(said("bob", "2", room="attic")).seq == 4
 
 
-def test_a_view_cannot_be_changed_and_never_grows_under_a_reader(path: Path) -> None:
-    with running_journal(path) as running:
+def test_a_view_cannot_be_changed_and_never_grows_under_a_reader(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         view = running.journal.view
         with pytest.raises(TypeError):
             cast("dict[str, object]", view.rooms)["attic"] = None
@@ -243,25 +245,27 @@ def test_a_view_cannot_be_changed_and_never_grows_under_a_reader(path: Path) -> 
         assert set(running.journal.view.rooms) == {LOBBY, "attic"}
 
 
-def test_a_view_shows_a_known_room_as_it_is_now(path: Path) -> None:
-    with running_journal(path) as running:
+def test_a_view_shows_a_known_room_as_it_is_now(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         view: Mapping[str, object] = running.journal.view.rooms
         batch = running.settle(change("join", "alice"))
         assert view[LOBBY] is batch.view.rooms[LOBBY]
 
 
-def test_times_never_go_backwards_in_a_room_also_across_a_restart(path: Path) -> None:
+def test_times_never_go_backwards_in_a_room_also_across_a_restart(opened: Opener, path: Path) -> None:
     wall = iter((5_000, 1_000, 6_000)).__next__
-    with running_journal(path, clock=wall) as running:
+    with opened(path, clock=wall) as running:
         running.settle(change("join", "alice"))
         assert running.record(said("alice", "1")).time == 5_000
         assert running.record(said("alice", "2")).time == 6_000
-    with running_journal(path, clock=lambda: 10) as running:
+    with opened(path, clock=lambda: 10) as running:
         assert running.record(said("alice", "3")).time == 6_000
 
 
-def test_a_bug_in_deciding_one_proposal_leaves_the_others_alone(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with running_journal(path) as running:
+def test_a_bug_in_deciding_one_proposal_leaves_the_others_alone(
+    opened: Opener, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(path) as running:
         running.settle(change("join", "alice"))
         broken = Proposal(cast(Kind, "dance"), "alice", LOBBY, id="d", text="a secret text")
         with caplog.at_level(logging.ERROR):
@@ -276,8 +280,10 @@ def test_a_bug_in_deciding_one_proposal_leaves_the_others_alone(path: Path, capl
         assert "a secret text" not in caplog.text
 
 
-def test_a_bug_in_publishing_stops_the_journal_and_is_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with running_journal(path) as running:
+def test_a_bug_in_publishing_stops_the_journal_and_is_reported(
+    opened: Opener, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(path) as running:
 
         def broken(batch: Batch) -> None:
             raise RuntimeError("a bug")
@@ -290,8 +296,8 @@ def test_a_bug_in_publishing_stops_the_journal_and_is_reported(path: Path, caplo
         assert "a bug" in caplog.text
 
 
-def test_stopping_finishes_all_that_waits(path: Path) -> None:
-    with running_journal(path, Limits(batch_records=10)) as running:
+def test_stopping_finishes_all_that_waits(opened: Opener, path: Path) -> None:
+    with opened(path, Limits(batch_records=10)) as running:
         hold_back(running)
         running.propose(*(said("zoe", str(number)) for number in range(35)))
         let_go(running)
@@ -301,8 +307,8 @@ def test_stopping_finishes_all_that_waits(path: Path) -> None:
         assert not running.journal.submit([])
 
 
-def test_stopping_gives_up_on_a_journal_that_does_not_end(path: Path) -> None:
-    with running_journal(path) as running:
+def test_stopping_gives_up_on_a_journal_that_does_not_end(opened: Opener, path: Path) -> None:
+    with opened(path) as running:
         hold_back(running)
         assert not running.journal.stop(0)
 

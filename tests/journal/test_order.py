@@ -1,32 +1,32 @@
-"""The order of proposals in one process: bounded, all or nothing, waited for, and drained at the end."""
+"""What every order of proposals keeps to: bounded, all or nothing, waited for, and drained at the end."""
 
 from queue import SimpleQueue
 from threading import Thread
 
-from securechat.chat.model import Proposal
+from securechat.chat.model import Mark
 from securechat.journal.journal import Submission
-from securechat.journal.local import LocalOrder
+from tests.journal.conftest import MakeOrder
 from tests.journal.support import PATIENCE
 
 
 def submissions(*numbers: int) -> list[Submission]:
-    return [Submission(Proposal("join", "alice", "lobby"), number) for number in numbers]
+    return [Submission(Mark("alice", "lobby", number), number) for number in numbers]
 
 
 def origins(taken: list[Submission]) -> list[object]:
     return [submission.origin for submission in taken]
 
 
-def test_what_comes_first_is_taken_first_and_no_more_than_asked_for() -> None:
-    order = LocalOrder(10)
+def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(make_order: MakeOrder) -> None:
+    order = make_order(10)
     assert order.submit(submissions(1, 2))
     assert order.submit(submissions(3))
     assert origins(order.take(2)) == [1, 2]
     assert origins(order.take(2)) == [3]
 
 
-def test_a_full_order_takes_all_of_a_list_or_nothing_of_it() -> None:
-    order = LocalOrder(3)
+def test_a_full_order_takes_all_of_a_list_or_nothing_of_it(make_order: MakeOrder) -> None:
+    order = make_order(3)
     assert order.submit(submissions(1, 2))
     assert not order.submit(submissions(3, 4))
     assert order.submit(submissions(5))
@@ -34,8 +34,8 @@ def test_a_full_order_takes_all_of_a_list_or_nothing_of_it() -> None:
     assert order.submit(submissions(6, 7, 8))
 
 
-def test_taking_waits_until_something_comes() -> None:
-    order = LocalOrder(10)
+def test_taking_waits_until_something_comes(make_order: MakeOrder) -> None:
+    order = make_order(10)
     taken: SimpleQueue[list[object]] = SimpleQueue()
     thread = Thread(target=lambda: taken.put(origins(order.take(10))))
     thread.start()
@@ -44,8 +44,8 @@ def test_taking_waits_until_something_comes() -> None:
     thread.join(PATIENCE)
 
 
-def test_a_closed_order_takes_nothing_and_gives_out_what_waits() -> None:
-    order = LocalOrder(10)
+def test_a_closed_order_takes_nothing_and_gives_out_what_waits(make_order: MakeOrder) -> None:
+    order = make_order(10)
     assert order.submit(submissions(1, 2, 3))
     order.close()
     assert not order.submit(submissions(4))
@@ -54,8 +54,8 @@ def test_a_closed_order_takes_nothing_and_gives_out_what_waits() -> None:
     assert order.take(2) == []
 
 
-def test_closing_ends_the_waiting() -> None:
-    order = LocalOrder(10)
+def test_closing_ends_the_waiting(make_order: MakeOrder) -> None:
+    order = make_order(10)
     taken: SimpleQueue[list[object]] = SimpleQueue()
     thread = Thread(target=lambda: taken.put(origins(order.take(10))))
     thread.start()
