@@ -352,6 +352,10 @@ class Reader:
             finally:
                 with suppress(sqlite3.Error):  # SQLite may have ended it by itself, over the error that is on its way.
                     self._connection.execute("ROLLBACK")
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes what is in the file: its own tables are not what they were.
+            what, hint = _FAILURES[sqlite3.SQLITE_CORRUPT]
+            raise StorageFailed(f"{self._path} {what}.", hint=hint) from error
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
 
@@ -367,7 +371,7 @@ class Reader:
                 self._connection.backup(copy, pages=-1)
         except sqlite3.Error as error:
             raise StorageFailed(
-                f"{self._path} cannot be copied: {error}.", hint="Look at the disk, and run `securechat verify`."
+                f"{self._path} cannot be copied: {str(error)!a}.", hint="Look at the disk, and run `securechat verify`."
             ) from error
 
     def close(self) -> None:
@@ -410,5 +414,7 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
-    what, hint = _FAILURES.get(_code(error), (f"cannot be used: {error}", "Look at the system's log for disk errors."))
+    what, hint = _FAILURES.get(
+        _code(error), (f"cannot be used: {str(error)!a}", "Look at the system's log for disk errors.")
+    )
     return StorageFailed(f"{path} {what}.", hint=hint)
