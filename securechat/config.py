@@ -18,6 +18,9 @@ from securechat.limits import Limits
 
 PREFIX = "SECURECHAT_"
 
+TABLES = ("limits", "retention")
+"""Settings that are tables of their own, and too much for the environment."""
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may set; every key is documented in docs/configuration.md."""
@@ -29,6 +32,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_minimum: Literal["1.3", "1.2"] = "1.3"
     tls_group: str = "prime256v1"
     reactors: Annotated[int, Meta(ge=1, le=64)] = 1
+    retention_days: Annotated[int, Meta(ge=0)] = 0
+    retention: dict[str, Annotated[int, Meta(ge=0)]] = {}
     limits: Limits = Limits()
 
 
@@ -42,7 +47,7 @@ def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, obje
     known = Config.__struct_fields__
     for key in known:
         value = environ.get(PREFIX + key.upper())
-        if value is not None and key != "limits":
+        if value is not None and key not in TABLES:
             settings[key] = value
     settings.update({key: value for key, value in flags.items() if value is not None})
     _refuse_unknown(settings, known, path)

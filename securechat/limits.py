@@ -79,6 +79,10 @@ CLIENT_IN_FLIGHT: Final = 64
 """Lines that a client has sent and the server has not answered; past it, whoever says the next one waits.
 Enough to keep a fast connection busy, and a quarter of what a server takes."""
 
+CLIENT_OUTBOX: Final = 1_024
+"""Lines that a client keeps until they are stored, sent or not; past it, whoever says the next one waits. More than a
+person types in an hour without a connection, and 16 MiB of the longest."""
+
 LOG_LINES: Final = 10_000
 """Log lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
 
@@ -154,6 +158,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     read_queue: Count = 50_000
     """Reads waiting for the reading worker: more than two a connection, which has at most one of history and one of
     catching up in it; past it, `too-many-requests`."""
+
+    search_queue: Count = 1_000
+    """Searches waiting for the searching worker; past it, `too-many-requests`."""
+
+    recent_bytes: Count = 16_777_216
+    """The newest records of active rooms that are kept in memory, so that many who come back at once read no disk."""
 
     stop_seconds: Seconds = 4.0
     """From SIGTERM to the end, whatever the peers do."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from securechat.accounts.credentials import Account, CredentialFile
-from securechat.accounts.passwords import generate, hash_password, needs_rehash, verify
+from securechat.accounts.passwords import check_new, generate, hash_password, needs_rehash, verify
 from securechat.errors import CredentialError, SecurechatError
 
 _log: Final = logging.getLogger(__name__)
@@ -83,13 +83,29 @@ class Authenticator:
             self._stamp, self._reported = stamp, None
         return frozenset(name for name, account in before.items() if _has_ended(account, accounts.get(name)))
 
+    def change_password(self, username: str, old: str, new: str) -> bool:
+        """Give the account another password; False if the old one is wrong. Takes two hashes, about 80 ms.
+
+        `refresh` does not report it: whoever asked ends the other sessions of the account.
+        Raises WeakPassword when the new one is refused, CredentialError when it cannot be written.
+        """
+        account = self._accounts.get(username)
+        if account is None or not verify(account.password, old):
+            return False
+        check_new(new, username)
+        return self._replace_hash(account, hash_password(new))
+
+    def _replace_hash(self, account: Account, stored: str) -> bool:
+        with self._in_step:
+            known = self._accounts.get(account.name)
+            if known is None or not self._file.rehash(account.name, account.password, stored):
+                return False
+            self._accounts = {**self._accounts, account.name: replace(known, password=stored)}
+            return True
+
     def _rehash(self, account: Account, password: str) -> None:
         try:
-            stored = hash_password(password)
-            with self._in_step:
-                known = self._accounts.get(account.name)
-                if self._file.rehash(account.name, account.password, stored) and known is not None:
-                    self._accounts = {**self._accounts, account.name: replace(known, password=stored)}
+            self._replace_hash(account, hash_password(password))
         except SecurechatError as error:
             _log.warning("The password of %s could not be hashed again with today's costs: %s", account.name, error)
 

@@ -2,5 +2,7 @@
 
 from securechat.cli import certificates as certificates
 from securechat.cli import connect as connect
+from securechat.cli import proof as proof
+from securechat.cli import rooms as rooms
 from securechat.cli import serve as serve
 from securechat.cli import users as users

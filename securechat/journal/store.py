@@ -134,17 +134,12 @@ class Store:
 
     def load(self) -> list[Room]:
         """Read every room with its members, but no record; it comes before the first batch. Raises StorageFailed."""
-        members: dict[int, list[str]] = {}
-        for number, account in self._read("SELECT room, account FROM members"):
-            members.setdefault(number, []).append(account)
-        rows = self._read(_ROOMS)
-        self._numbers = {name: number for number, name, *_ in rows}
-        return [
-            Room(
-                name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
-            )
-            for number, name, owner, topic, private, head, time, archived, *rest in rows
-        ]
+        try:
+            rooms = _load_rooms(self.connection)
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        self._numbers = {room.name: number for number, room in rooms.items()}
+        return list(rooms.values())
 
     def marks(self) -> list[Mark]:
         """Read every read marker. Raises StorageFailed."""
@@ -339,6 +334,13 @@ class Reader:
             records.reverse()
         return Page(records, more)
 
+    def rooms(self) -> list[Room]:
+        """Read every room with its members. Raises StorageFailed."""
+        try:
+            return list(_load_rooms(self._connection).values())
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See the file as it is now until the end of the block, whatever is written meanwhile.
@@ -377,6 +379,18 @@ class Reader:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+
+def _load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
+    members: dict[int, list[str]] = {}
+    for number, account in connection.execute("SELECT room, account FROM members"):
+        members.setdefault(number, []).append(account)
+    return {
+        number: Room(
+            name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
+        )
+        for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
+    }
 
 
 def _create_file(path: Path) -> None:

@@ -3,16 +3,19 @@
 It knows records, frames and queues; it knows no socket, and decides nothing.
 """
 
+import base64
 import enum
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from securechat.chat.model import Proposal, Record
+from securechat.chat.model import Grant, Mark, Proposal, Record, Revoke
 from securechat.chat.names import is_direct, shown_room
 from securechat.journal.journal import Batch
-from securechat.protocols.frames import AnyRecord, CreateRecord, JoinRecord, LeaveRecord, Message
+from securechat.protocols import records
 from securechat.protocols.native import NativeProtocol
+from securechat.protocols.records import AnyRecord
 
 if TYPE_CHECKING:
     from securechat.server.session import Session
@@ -22,7 +25,7 @@ class Origin(msgspec.Struct, frozen=True):
     """Where a proposal came from, so that its outcome finds the way back."""
 
     session: "Session"
-    proposal: Proposal
+    proposal: Proposal | Mark | Grant | Revoke
     ref: str | None
 
 
@@ -40,35 +43,62 @@ class Reading(enum.Enum):
 class Subscription:
     """One session reading one room from a cursor, the `seq` of the last record that was queued for it."""
 
-    __slots__ = ("cursor", "reading", "room", "session")
+    __slots__ = ("cursor", "reading", "replay_to", "room", "session")
 
-    def __init__(self, session: "Session", room: str, cursor: int) -> None:
+    def __init__(self, session: "Session", room: str, cursor: int, replay_to: int) -> None:
         self.session = session
         self.room = room
         self.cursor = cursor
+        self.replay_to = replay_to
+        """The room's head when it began: what is not newer was there before."""
         self.reading = Reading.BEHIND
 
 
-_OTHERS: Final[dict[str, type[CreateRecord | JoinRecord | LeaveRecord]]] = {
-    "create": CreateRecord,
-    "join": JoinRecord,
-    "leave": LeaveRecord,
-}
+def text_of_bytes(data: bytes) -> str:
+    """Bytes as frames carry them: base64 in the alphabet for URLs, without padding (RFC 4648, section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def record_event(record: Record, viewer: str) -> AnyRecord:
-    """A record as the frame in which `viewer` is told of it."""
-    room = shown_room(record.room, viewer)
-    if record.kind == "say":
-        return Message(
-            room=room, seq=record.seq, sender=record.sender, time=record.time, id=record.id, text=record.text
-        )
-    return _OTHERS[record.kind](room=room, seq=record.seq, sender=record.sender, time=record.time, id=record.id)
+def record_event(record: Record, viewer: str, *, replay: bool = False) -> AnyRecord:
+    """A record as the frame in which `viewer` is told of it; `replay`: it was there before the session read it."""
+    common: dict[str, Any] = {
+        "room": shown_room(record.room, viewer),
+        "seq": record.seq,
+        "sender": record.sender,
+        "time": record.time,
+        "id": record.id,
+        "salt": text_of_bytes(record.salt),
+        "erased": text_of_bytes(record.erased),
+        "replay": replay,
+    }
+    match record.kind:
+        case "say":
+            return records.Message(text=record.text, reply_to=record.about, **common)
+        case "topic":
+            return records.TopicRecord(text=record.text, **common)
+        case "edit":
+            return records.EditRecord(text=record.text, about=record.about, **common)
+        case "delete":
+            return records.DeleteRecord(about=record.about, **common)
+        case "invite":
+            return records.InviteRecord(target=record.target, **common)
+        case "kick":
+            return records.KickRecord(target=record.target, **common)
+        case "create":
+            return records.CreateRecord(target=record.target, **common)
+        case "join":
+            return records.JoinRecord(**common)
+        case "leave":
+            return records.LeaveRecord(**common)
+        case "archive":
+            return records.ArchiveRecord(**common)
 
 
-def encode_records(records: list[Record], viewer: str) -> bytes:
-    """Records as the bytes in which `viewer` is told of them."""
-    return b"".join(NativeProtocol.encode(record_event(record, viewer)) for record in records)
+def encode_records(page: Iterable[Record], viewer: str, replay_to: int = 0) -> bytes:
+    """Records as the bytes in which `viewer` is told of them; those up to `replay_to` are marked as a replay."""
+    return b"".join(
+        NativeProtocol.encode(record_event(record, viewer, replay=record.seq <= replay_to)) for record in page
+    )
 
 
 class Delivery:
@@ -84,15 +114,15 @@ class Delivery:
         It cannot when the queue has no room, or when records between the cursor and this batch were never queued.
         """
         room, cursor = subscription.room, subscription.cursor
-        records = self.batch.records[room]
-        first, last = records[0].seq, records[-1].seq
+        added = self.batch.records[room]
+        first, last = added[0].seq, added[-1].seq
         if cursor >= last:
             return True
         session = subscription.session
         if cursor == first - 1:
             data = self._whole(room, session.username)
         elif cursor >= first:
-            data = encode_records([record for record in records if record.seq > cursor], session.username)
+            data = encode_records([record for record in added if record.seq > cursor], session.username)
         else:
             return False
         connection = session.connection

@@ -1,14 +1,22 @@
-"""The thread that looks after what changes slowly: now, the credential file. It touches no connection and no room."""
+"""The thread that looks after what changes slowly: the credential file, and records that are too old. It touches no
+connection."""
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from securechat.accounts.authentication import Authenticator
 from securechat.errors import CredentialError
+from securechat.journal.store import Reader
+from securechat.server.retention import Retention
 
 SECONDS = 1.0
 """Between two looks at the credential file: a change of it is in force within two seconds."""
+
+SWEEP_SECONDS = 60.0
+"""Between two looks for old records while there are none; where there are, a step is taken each second."""
 
 log = logging.getLogger(__name__)
 
@@ -16,9 +24,18 @@ log = logging.getLogger(__name__)
 class Keeper:
     """Looks once a second, and has the sessions ended whose account is gone, disabled or has another password."""
 
-    def __init__(self, authenticator: Authenticator, end_sessions: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        end_sessions: Callable[[Iterable[str]], None],
+        make_reader: Callable[[], Reader],
+        make_retention: Callable[[Reader], Retention],
+    ) -> None:
         self._authenticator = authenticator
         self._end_sessions = end_sessions
+        self._make_reader = make_reader
+        self._make_retention = make_retention
+        self._next_sweep = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper")
 
@@ -33,14 +50,31 @@ class Keeper:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(SECONDS):
-            try:
-                changed = self._authenticator.refresh()
-            except CredentialError as error:
-                log.error("accounts stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
-            except Exception:
-                log.exception("accounts could not be looked at")
-            else:
-                if changed:
-                    log.info("accounts changed: %s", ", ".join(sorted(changed)))
-                    self._end_sessions(changed)
+        with contextlib.closing(self._make_reader()) as reader:
+            retention = self._make_retention(reader)
+            while not self._stopping.wait(SECONDS):
+                self._look_at_accounts()
+                self._look_for_old(retention)
+
+    def _look_at_accounts(self) -> None:
+        try:
+            changed = self._authenticator.refresh()
+        except CredentialError as error:
+            log.error("accounts stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+        except Exception:
+            log.exception("accounts could not be looked at")
+        else:
+            if changed:
+                log.info("accounts changed: %s", ", ".join(sorted(changed)))
+                self._end_sessions(changed)
+
+    def _look_for_old(self, retention: Retention) -> None:
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        try:
+            found = retention.sweep(time.time_ns() // 1_000_000)
+        except Exception:
+            log.exception("old records could not be looked for")
+            found = False
+        self._next_sweep = now if found else now + SWEEP_SECONDS

@@ -1,42 +1,118 @@
-"""What the history workers do: read a page of a room from the store and encode it, for `history` and for catching up.
+"""What the reading and searching workers do: a page of a room from the store, encoded, for `history`, for catching up,
+and the records that a search has found.
 
-Each function returns the work; it runs on a worker's thread with that worker's reader, and touches nothing else.
+Each function returns the work; it runs on a worker's thread with that worker's tool, and touches nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
+from securechat.chat.chain import start
+from securechat.chat.model import Record, Room
 from securechat.chat.names import shown_room
+from securechat.journal.search import Searcher
 from securechat.journal.store import Reader
 from securechat.limits import PAGE_RECORDS
-from securechat.protocols.frames import History, Page
+from securechat.protocols.frames import Found, History, Hit, Page, Search
 from securechat.protocols.native import NativeProtocol
-from securechat.server.fanout import encode_records, record_event
+from securechat.server.fanout import Subscription, encode_records, record_event, text_of_bytes
+
+if TYPE_CHECKING:
+    from securechat.server.recent import Recent
 
 
-def read_history(request: History, room: str, viewer: str, max_bytes: int) -> Callable[[Reader], bytes]:
+class Finder:
+    """The tool of a searching worker: the index, and the store for what was found."""
+
+    def __init__(self, searcher: Searcher, reader: Reader) -> None:
+        self.searcher = searcher
+        self.reader = reader
+
+    def close(self) -> None:
+        """Close both."""
+        self.searcher.close()
+        self.reader.close()
+
+
+def read_history(request: History, room: Room, viewer: str, max_bytes: int) -> Callable[[Reader], bytes]:
     """The answer to a `history` request, encoded."""
 
     def work(reader: Reader) -> bytes:
-        page = reader.page(room, after=request.after, before=request.before, limit=request.limit, max_bytes=max_bytes)
+        page = reader.page(
+            room.name, after=request.after, before=request.before, limit=request.limit, max_bytes=max_bytes
+        )
         return NativeProtocol.encode(
             Page(
                 ref=request.ref,
-                room=shown_room(room, viewer),
+                room=shown_room(room.name, viewer),
                 records=tuple(record_event(record, viewer) for record in page.records),
                 more=page.more,
+                base=text_of_bytes(_before(reader, room, page.records[0].seq)) if page.records else "",
+                hash=text_of_bytes(page.records[-1].hash) if page.records else "",
             )
         )
 
     return work
 
 
-def read_on(room: str, cursor: int, viewer: str, max_bytes: int) -> Callable[[Reader], tuple[bytes, int]]:
-    """The next records after the cursor, encoded one by one, and the cursor behind them."""
+def _before(reader: Reader, room: Room, seq: int) -> bytes:
+    """The room's chain before this record."""
+    previous = _record(reader, room.name, seq - 1)
+    if previous is not None:
+        return previous.hash
+    return room.base_hash if seq - 1 == room.base and room.base else start(room.name)
+
+
+def _record(reader: Reader, room: str, seq: int) -> Record | None:
+    page = reader.page(room, after=seq - 1, limit=1).records if seq > 0 else []
+    return page[0] if page and page[0].seq == seq else None
+
+
+def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Callable[[Reader], tuple[bytes, int]]:
+    """The next records after the subscription's cursor, encoded one by one, and the cursor behind them."""
+    room, cursor, replay_to = subscription.room, subscription.cursor, subscription.replay_to
+    viewer = subscription.session.username
 
     def work(reader: Reader) -> tuple[bytes, int]:
-        page = reader.page(room, after=cursor, limit=PAGE_RECORDS, max_bytes=max_bytes)
-        if not page.records:
+        records = recent.after(room, cursor, PAGE_RECORDS, max_bytes)
+        if records is None:
+            records = reader.page(room, after=cursor, limit=PAGE_RECORDS, max_bytes=max_bytes).records
+        if not records:
             raise LookupError(f"no record after {cursor} where there should be one")
-        return encode_records(page.records, viewer), page.records[-1].seq
+        return encode_records(records, viewer, replay_to), records[-1].seq
+
+    return work
+
+
+def export(reader: Reader, room: str) -> Iterator[bytes]:
+    """Every record of a room, encoded one by one, oldest first. Raises StorageFailed."""
+    cursor, more = 0, True
+    while more:
+        page = reader.page(room, after=cursor, limit=PAGE_RECORDS)
+        for record in page.records:
+            yield NativeProtocol.encode(record_event(record, ""))
+            cursor = record.seq
+        more = page.more
+
+
+def find(request: Search, rooms: Collection[str], viewer: str) -> Callable[[Finder], bytes]:
+    """The answer to a `search` request in these rooms, encoded."""
+
+    def work(finder: Finder) -> bytes:
+        hits = finder.searcher.search(
+            request.text,
+            rooms,
+            sender=request.from_,
+            before=request.before,
+            after=request.after,
+            limit=request.limit + 1,
+        )
+        found = []
+        for hit in hits[: request.limit]:
+            record = _record(finder.reader, hit.room, hit.seq)
+            if record is not None and record.text:  # else it was erased since it was indexed
+                event = record_event(record, viewer)
+                found.append(Hit(room=event.room, record=event))
+        return NativeProtocol.encode(Found(ref=request.ref, hits=tuple(found), more=len(hits) > request.limit))
 
     return work

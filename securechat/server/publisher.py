@@ -5,28 +5,44 @@ then one larger batch, encoded once and written once.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from securechat.journal.journal import Batch
+from securechat.server.control import Waiting
 from securechat.server.fanout import Delivery
 from securechat.server.reactor import Reactor
+from securechat.server.services import Services
+
+
+def _nothing() -> None:
+    """Nobody follows yet."""
 
 
 class Publisher:
     """What the journal knows of the reactors."""
 
     def __init__(self) -> None:
+        self._services: Services | None = None
+        self._follow: Callable[[], None] = _nothing
         self._reactors: Sequence[Reactor] = ()
         self._number = 0
         self._written: dict[Reactor, int] = {}
         self._changed = threading.Condition()
 
-    def serve(self, reactors: Sequence[Reactor]) -> None:
-        """Publish to these reactors from now on."""
-        self._reactors = reactors
+    def serve(self, services: Services, follow: Callable[[], None]) -> None:
+        """Publish to the reactors of these services from now on; `follow` wakes who reads the log by itself."""
+        self._services = services
+        self._reactors = services.reactors
+        self._follow = follow
 
     def publish(self, batch: Batch) -> None:
         """Have every reactor fan the batch out; returns at once. For the journal's thread alone."""
+        for origin, outcome in batch.outcomes:
+            if isinstance(origin, Waiting):
+                origin.decided(outcome)
+        if self._services and batch.records:
+            self._services.recent.add(batch.records)
+            self._follow()
         self._number += 1
         delivery = Delivery(batch)
         for reactor in self._reactors:

@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable
 from typing import Protocol as Interface
 from typing import TypeVarTuple
 
-from securechat.chat.model import Outcome
+from securechat.chat.model import Mark, Outcome
+from securechat.chat.names import shown_room
 from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Batch, Submission
-from securechat.limits import Limits
-from securechat.protocols.frames import Bye
+from securechat.limits import PRESENCE_MEMBERS, Limits
+from securechat.protocols.frames import Bye, Presence, ReadMarker
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin, Subscription
 from securechat.server.services import Services
@@ -93,10 +94,14 @@ class Reactor:
         """Fan a committed batch out; `number` comes back through `written`."""
         self.post(lambda: self._deliver(number, delivery))
 
-    def end_sessions(self, accounts: Iterable[str], bye: Bye) -> None:
-        """End every session of these accounts."""
+    def end_sessions(self, accounts: Iterable[str], bye: Bye, keep: Session | None = None) -> None:
+        """End every session of these accounts but the one to keep."""
         names = frozenset(accounts)
-        self.post(lambda: self._end_sessions(names, bye))
+        self.post(lambda: self._end_sessions(names, bye, keep))
+
+    def tell_presence(self, account: str, *, online: bool) -> None:
+        """Tell those who share a room with the account, and read all their rooms, that it came or went."""
+        self.post(lambda: self._tell_presence(account, online))
 
     def quiesce(self, done: Callable[[], None]) -> None:
         """Hear no more requests; `done` is called when what was heard has been handed to the journal."""
@@ -168,16 +173,20 @@ class Reactor:
         """Hand a proposal to the journal at the end of the turn; its session hears the outcome."""
         self._proposals.append(Submission(origin.proposal, origin))
 
-    def entered(self, account: str, session: Session) -> None:
-        """The session is logged in to this account."""
-        self._sessions.setdefault(account, set()).add(session)
+    def entered(self, session: Session) -> None:
+        """The session is logged in."""
+        self._sessions.setdefault(session.username, set()).add(session)
+        if self.services.presence.came(session.username, session.token_hash):
+            self.services.announce(session.username, online=True)
 
-    def left(self, account: str, session: Session) -> None:
-        """The session of this account is over."""
-        sessions = self._sessions.get(account, set())
+    def left(self, session: Session) -> None:
+        """The session, which was logged in, is over."""
+        sessions = self._sessions[session.username]
         sessions.discard(session)
         if not sessions:
-            self._sessions.pop(account, None)
+            del self._sessions[session.username]
+        if self.services.presence.went(session.username, session.token_hash):
+            self.services.announce(session.username, online=False)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -281,10 +290,25 @@ class Reactor:
         if not connection.is_closed:
             self._connections.add(connection)
 
-    def _end_sessions(self, names: frozenset[str], bye: Bye) -> None:
+    def _end_sessions(self, names: frozenset[str], bye: Bye, keep: Session | None) -> None:
         for name in names:
             for session in tuple(self._sessions.get(name, ())):
-                session.connection.finish(bye)
+                if session is not keep:
+                    session.connection.finish(bye)
+
+    def _tell_presence(self, account: str, online: bool) -> None:
+        view = self.services.view
+        near: set[str] = set()
+        for key in view.rooms_of.get(account, ()):
+            members = view.rooms[key].members
+            if len(members) <= PRESENCE_MEMBERS:
+                near.update(self._sessions.keys() & members)
+        near.discard(account)
+        event = Presence(username=account, online=online)
+        for name in near:
+            for session in self._sessions[name]:
+                if session.is_synced:
+                    session.tell(event)
 
     def _deliver(self, number: int, delivery: Delivery) -> None:
         self._batch_number = number
@@ -297,6 +321,11 @@ class Reactor:
         for room in batch.records:
             self._fan_out(room, delivery)
         self._take_away(batch)
+        self._tell_marks(batch)
+        for token in batch.revoked:
+            for session in tuple(self._sessions.get(token.account, ())):
+                if session.token_hash == token.token_hash:
+                    session.connection.finish(Bye(code=Code.REVOKED, message="This session was ended."))
 
     def _fan_out(self, room: str, delivery: Delivery) -> None:
         subscriptions = self.live.get(room)
@@ -314,8 +343,20 @@ class Reactor:
             for session in tuple(self._sessions.get(loss.account, ())):
                 session.subscriptions.end(loss.room)
 
+    def _tell_marks(self, batch: Batch) -> None:
+        asked = {
+            origin.session
+            for origin, _ in batch.outcomes
+            if isinstance(origin, Origin) and isinstance(origin.proposal, Mark)
+        }
+        for mark in batch.marks:
+            event = ReadMarker(room=shown_room(mark.room, mark.account), seq=mark.seq)
+            for session in self._sessions.get(mark.account, set()) - asked:
+                session.tell(event)
+
     def _tell_outcome(self, origin: object, outcome: Outcome) -> None:
-        assert isinstance(origin, Origin)
+        if not isinstance(origin, Origin):
+            return  # not a session's: the publisher has told whoever asked
         session = origin.session
         if session.reactor is self and not session.is_over:
             self._guard(session.connection, session.decided, origin, outcome)

@@ -1,26 +1,26 @@
-"""What a logged-in account asks for, turned into proposals, reads and answers. It decides nothing about a room: the
-journal does. Names are checked here, because a room is found by its name.
+"""What a logged-in account asks for: which request may be handled now, by which handler, and what came of proposals.
+
+It decides nothing about a room, the journal does. Names are checked here, because a room is found by its name.
+The handlers are in `changes` (proposals), `questions` (reads) and `own_account` (sessions and password).
 """
 
 import enum
-import logging
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from securechat.chat.model import Kind, Outcome, Proposal, Recorded, Rejected, Room
+from securechat.chat.model import Changed, Kind, Mark, Outcome, Proposal, Recorded, Rejected, Revoke, Room, Unchanged
 from securechat.chat.names import ROOM_RULE, direct_room, is_direct, is_room, is_username, shown_room
 from securechat.errors import Code
 from securechat.protocols import frames
-from securechat.server.fanout import Origin
-from securechat.server.pages import read_history
+from securechat.server import changes, own_account, questions
+from securechat.server.fanout import Origin, text_of_bytes
 
 if TYPE_CHECKING:
     from securechat.server.session import Session
 
-RETRY_SECONDS: Final = 1.0
-"""What `retry_after` says when a queue was full: the workers get through hundreds of pages, or forty logins, in it."""
-
-log = logging.getLogger(__name__)
+SALT_BYTES: Final = 16
+"""Random bytes behind the commitment to a text: nobody can try texts against it once the salt is erased."""
 
 
 class Wait(enum.Flag):
@@ -29,209 +29,209 @@ class Wait(enum.Flag):
     NOTHING = 0
     MEMBERSHIP = enum.auto()
     """A join, leave or create is being decided, and what comes behind it may depend on it."""
-    PAGE = enum.auto()
-    """A page of history is being read."""
+    WORKER = enum.auto()
+    """A worker reads, searches or hashes for this session."""
 
 
 class Requests:
     """The requests of one session that is logged in."""
 
     def __init__(self, session: "Session") -> None:
-        self._session = session
-        self._services = session.reactor.services
-        self._limits = session.reactor.limits
-        self._subscriptions = session.subscriptions
-        self._username = session.username
-        self._wait = Wait.NOTHING
+        self.session = session
+        self.services = session.reactor.services
+        self.limits = session.reactor.limits
+        self.subscriptions = session.subscriptions
+        self.username = session.username
         self.in_flight = 0
         """Proposals that the journal has not answered."""
         self._in_flight_bytes = 0
-        self._synced = False
+        self._wait = Wait.NOTHING
 
     def hears(self) -> bool:
         """Whether the next request may be handled now."""
         return (
             not self._wait
-            and self.in_flight < self._limits.in_flight
-            and self._in_flight_bytes < self._limits.in_flight_bytes
+            and self.in_flight < self.limits.in_flight
+            and self._in_flight_bytes < self.limits.in_flight_bytes
         )
 
     def handle(self, request: frames.Request) -> None:
         """Act on one request."""
         _HANDLERS[type(request)](self, request)
 
-    def gained(self, room: str, after: int) -> None:
-        """The account has become a member: a session that reads all its rooms reads this one too."""
-        if self._synced and room not in self._subscriptions:
-            self._subscriptions.begin(room, after)
+    # --- proposals ----------------------------------------------------------------------------------
+
+    def propose(self, kind: Kind, room: str, request: frames.Request, **fields: Any) -> None:
+        """Ask the journal for a record in this room; the answer carries the request's `ref`."""
+        account = self.services.authenticator.accounts.get(self.username)
+        admin = account is not None and account.role == "admin"
+        salt = os.urandom(SALT_BYTES) if fields.get("text") else b""
+        proposal = Proposal(kind, self.username, room, admin=admin, salt=salt, **fields)
+        if kind in _MEMBERSHIP:
+            self._wait |= Wait.MEMBERSHIP
+        self._in_flight_bytes += len(proposal.text)
+        self.submit(proposal, request.ref)
+
+    def submit(self, proposal: Proposal | Mark | Revoke, ref: str | None) -> None:
+        """Hand a proposal or a change to the journal."""
+        self.in_flight += 1
+        self.session.reactor.propose(Origin(self.session, proposal, ref))
 
     def decided(self, origin: Origin, outcome: Outcome) -> None:
         """The journal has decided one of this session's proposals."""
-        proposal, ref = origin.proposal, origin.ref
         self.in_flight -= 1
-        self._in_flight_bytes -= len(proposal.text)
-        if proposal.kind != "say":
-            self._wait &= ~Wait.MEMBERSHIP
+        proposal, ref = origin.proposal, origin.ref
+        if isinstance(proposal, Proposal):
+            self._in_flight_bytes -= len(proposal.text)
+            if proposal.kind in _MEMBERSHIP:
+                self._wait &= ~Wait.MEMBERSHIP
         if isinstance(outcome, Rejected):
-            self._session.refuse(ref, outcome.code, outcome.message)
-            return
-        shown = shown_room(proposal.room, self._username)
-        if proposal.kind == "leave":
-            self._session.tell(frames.Left(ref=ref, room=shown))
-        elif proposal.kind == "say":
-            assert isinstance(outcome, Recorded)
+            self.session.refuse(ref, outcome.code, outcome.message)
+        elif isinstance(proposal, Mark):
+            marked = outcome.change if isinstance(outcome, Changed) and isinstance(outcome.change, Mark) else proposal
+            room = shown_room(marked.room, self.username)
+            self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=self.read_up_to(marked.room, marked.seq)))
+        elif isinstance(proposal, Revoke):
+            self.session.tell(frames.Revoked(ref=ref))
+        elif isinstance(proposal, Proposal):
+            self._answer(proposal, ref, outcome)
+
+    def _answer(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
+        shown = shown_room(proposal.room, self.username)
+        if proposal.kind in ("create", "join"):
+            self._entered(proposal, ref, outcome)
+        elif proposal.kind == "leave":
+            self.session.tell(frames.Left(ref=ref, room=shown))
+        elif isinstance(outcome, Recorded):
             said = outcome.record
-            self._session.tell(
+            self.session.tell(
                 frames.Ack(ref=ref, id=said.id, room=shown, seq=said.seq, time=said.time, duplicate=outcome.duplicate)
             )
+        elif isinstance(outcome, Unchanged):
+            room = self.services.view.rooms[proposal.room]
+            self.session.tell(
+                frames.Ack(ref=ref, id=proposal.id, room=shown, seq=room.head, time=room.time, unchanged=True)
+            )
+
+    def _entered(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
+        room = self.services.view.rooms[proposal.room]
+        now = outcome.record if isinstance(outcome, Recorded) else None
+        head, chain = (now.seq, now.hash) if now else (room.head, room.hash)
+        if proposal.kind == "join":
+            answer: frames.Joined | frames.Created = frames.Joined(
+                ref=ref, room=room.name, head=head, members=len(room.members), hash=text_of_bytes(chain)
+            )
         else:
-            self._entered(proposal, ref, outcome)
+            answer = frames.Created(ref=ref, room=room.name, head=head, hash=text_of_bytes(chain))
+        self.session.tell(answer)
+        if room.name not in self.subscriptions and self.username in room.members:
+            self.subscriptions.begin(room.name, head)
+
+    # --- work ------------------------------------------------------------------------------------------
+
+    def have_done(
+        self,
+        submit: Callable[[Callable[[Any], None]], bool],
+        done: Callable[[Any], None],
+        request: frames.Request,
+    ) -> None:
+        """Have a worker do something and `done` called with its result on this thread; nothing else is heard till then.
+
+        `submit` gets what the worker shall call, and says whether it was taken.
+        """
+
+        def deliver(result: Any) -> None:
+            self._wait &= ~Wait.WORKER
+            done(result)
+            self.session.connection.hear()
+
+        if submit(self.session.on_its_thread(deliver)):
+            self._wait |= Wait.WORKER
+        else:
+            self.session.refuse(request.ref, Code.TOO_MANY_REQUESTS, "Too many ask at once.", RETRY_SECONDS)
+
+    # --- rooms and names -----------------------------------------------------------------------------------
 
     def room_state(self, room: Room) -> frames.RoomState:
         """A room as this account sees it in a list."""
         return frames.RoomState(
-            room=shown_room(room.name, self._username),
+            room=shown_room(room.name, self.username),
             head=room.head,
             members=len(room.members),
             topic=room.topic,
             private=room.private,
-            joined=self._username in room.members,
+            joined=self.username in room.members,
+            archived=room.archived,
+            read=self.read_up_to(room.name),
+            hash=text_of_bytes(room.hash),
         )
 
-    # --- changes ------------------------------------------------------------------------------------
+    def read_up_to(self, room: str, at_least: int = 0) -> int:
+        """How far this account has read the room."""
+        marks = self.services.view.marks_of.get(self.username, {})
+        return max(at_least, marks.get(room, 0))
 
-    def _say(self, request: frames.Say) -> None:
-        room = self._resolve(request.room, request.ref)
-        if room is None:
-            return
-        if is_direct(room) and room not in self._services.view.rooms and not self._knows(request.room[1:]):
-            self._session.refuse(request.ref, Code.NO_SUCH_ACCOUNT, f"There is no account {request.room[1:]}.")
-            return
-        self._propose("say", room, request.ref, request.id, request.text)
-
-    def _change_membership(self, request: frames.Create | frames.Join | frames.Leave) -> None:
-        room = self._resolve(request.room, request.ref)
-        if room is not None:
-            self._wait |= Wait.MEMBERSHIP
-            self._propose(_MEMBERSHIP[type(request)], room, request.ref)
-
-    def _propose(self, kind: Kind, room: str, ref: str | None, id: str = "", text: str = "") -> None:
-        self.in_flight += 1
-        self._in_flight_bytes += len(text)
-        account = self._services.authenticator.accounts.get(self._username)
-        admin = account is not None and account.role == "admin"
-        proposal = Proposal(kind, self._username, room, id, text, admin)
-        self._session.reactor.propose(Origin(self._session, proposal, ref))
-
-    def _entered(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
-        room = self._services.view.rooms[proposal.room]
-        head = outcome.record.seq if isinstance(outcome, Recorded) else room.head
-        if proposal.kind == "join":
-            self._session.tell(frames.Joined(ref=ref, room=room.name, head=head, members=len(room.members)))
-        else:
-            self._session.tell(frames.Created(ref=ref, room=room.name, head=head))
-        if room.name not in self._subscriptions and self._username in room.members:
-            self._subscriptions.begin(room.name, head)
-
-    # --- questions ------------------------------------------------------------------------------------
-
-    def _rooms(self, request: frames.Rooms) -> None:
-        rooms = tuple(self._services.view.rooms.values())
-        shown = sorted((room for room in rooms if self._sees(room)), key=lambda room: room.name)
-        self._session.tell(frames.RoomList(ref=request.ref, rooms=tuple(self.room_state(room) for room in shown)))
-
-    def _members(self, request: frames.Members) -> None:
-        room = self._own_room(request.room, request.ref)
-        if room is not None:
-            members = tuple(sorted(room.members))
-            shown = shown_room(room.name, self._username)
-            self._session.tell(frames.MemberList(ref=request.ref, room=shown, members=members))
-
-    def _history(self, request: frames.History) -> None:
-        room = self._own_room(request.room, request.ref)
-        if room is None:
-            return
-        if request.before is not None and request.after is not None:
-            self._session.refuse(request.ref, Code.BAD_FRAME, "A page is before or after a number, not both.")
-            return
-        self._wait |= Wait.PAGE
-        work = read_history(request, room.name, self._username, self._limits.page_bytes)
-        deliver = self._session.on_its_thread(lambda result: self._paged(request, result))
-        if not self._services.reading.submit(work, deliver):
-            self._wait &= ~Wait.PAGE
-            self._session.refuse(request.ref, Code.TOO_MANY_REQUESTS, "Too many are reading at once.", RETRY_SECONDS)
-
-    def _paged(self, request: frames.History, result: bytes | Exception) -> None:
-        self._wait &= ~Wait.PAGE
-        if isinstance(result, bytes):
-            self._session.connection.queue(result)
-        else:
-            log.error("history could not be read: %s", result, extra=self._session.who())
-            self._session.refuse(request.ref, Code.STORAGE, "The server cannot read its store.")
-        self._session.connection.hear()
-
-    def _subscribe(self, request: frames.Subscribe) -> None:
-        room = self._own_room(request.room, request.ref)
-        if room is not None:
-            shown = shown_room(room.name, self._username)
-            self._session.tell(frames.Subscribed(ref=request.ref, room=shown, head=room.head))
-            cursor = room.head if request.after is None else min(request.after, room.head)
-            self._subscriptions.begin(room.name, cursor)
-
-    def _sync(self, request: frames.Sync) -> None:
-        view = self._services.view
-        after = {self._key(shown): seq for shown, seq in request.after.items()}
-        self._synced = True
-        self._session.tell(frames.Synced(ref=request.ref))
-        for key in sorted(view.rooms_of.get(self._username, ())):
-            head = view.rooms[key].head
-            if key in after or key not in self._subscriptions:
-                self._subscriptions.begin(key, min(after.get(key, head), head))
-
-    # --- names ------------------------------------------------------------------------------------------
-
-    def _key(self, shown: str) -> str:
+    def key(self, shown: str) -> str:
         """The key of the room that this account sees under this name."""
-        return direct_room(self._username, shown[1:]) if shown.startswith("@") else shown
+        return direct_room(self.username, shown[1:]) if shown.startswith("@") else shown
 
-    def _resolve(self, shown: str, ref: str | None) -> str | None:
+    def resolve(self, shown: str, ref: str | None) -> str | None:
         """The key of the room named in a request, or None when the name is refused."""
         if is_username(shown[1:]) if shown.startswith("@") else is_room(shown):
-            return self._key(shown)
-        self._session.refuse(ref, Code.BAD_NAME, f"A room's name is {ROOM_RULE}; a direct room's is @ and a username.")
+            return self.key(shown)
+        self.session.refuse(ref, Code.BAD_NAME, f"A room's name has {ROOM_RULE}; a direct room's is @ and a username.")
         return None
 
-    def _own_room(self, shown: str, ref: str | None) -> Room | None:
+    def own_room(self, shown: str, ref: str | None) -> Room | None:
         """The room named in a request if this account is in it, or None when the request is refused."""
-        key = self._resolve(shown, ref)
+        key = self.resolve(shown, ref)
         if key is None:
             return None
-        room: Room | None = self._services.view.rooms.get(key)
-        if room is None or not self._sees(room):
-            self._session.refuse(ref, Code.NO_SUCH_ROOM, f"There is no room {shown}.")
-        elif self._username not in room.members:
-            self._session.refuse(ref, Code.NOT_MEMBER, f"Join {shown} first.")
+        room = self.services.view.rooms.get(key)
+        if room is None or not self.sees(room):
+            self.session.refuse(ref, Code.NO_SUCH_ROOM, f"There is no room {shown}.")
+        elif self.username not in room.members:
+            self.session.refuse(ref, Code.NOT_MEMBER, f"Join {shown} first.")
         else:
             return room
         return None
 
-    def _sees(self, room: Room) -> bool:
-        return self._username in room.members or not (room.private or is_direct(room.name))
+    def sees(self, room: Room) -> bool:
+        """Whether this account may know that the room is there."""
+        return self.username in room.members or not (room.private or is_direct(room.name))
 
-    def _knows(self, username: str) -> bool:
-        return username in self._services.authenticator.accounts
+    def knows(self, username: str, ref: str | None) -> bool:
+        """Whether there is such an account; if not, the request is refused."""
+        if username in self.services.authenticator.accounts:
+            return True
+        shown = username if is_username(username) else "of this name"
+        self.session.refuse(ref, Code.NO_SUCH_ACCOUNT, f"There is no account {shown}.")
+        return False
 
 
-_MEMBERSHIP: Final[dict[type, Kind]] = {frames.Create: "create", frames.Join: "join", frames.Leave: "leave"}
+RETRY_SECONDS: Final = 1.0
+"""What `retry_after` says when a queue was full: the workers get through hundreds of pages, or forty logins, in it."""
+
+_MEMBERSHIP: Final = ("create", "join", "leave")
 
 _HANDLERS: Final[dict[type, Callable[[Requests, Any], None]]] = {
-    frames.Create: Requests._change_membership,
-    frames.Join: Requests._change_membership,
-    frames.Leave: Requests._change_membership,
-    frames.Rooms: Requests._rooms,
-    frames.Members: Requests._members,
-    frames.Say: Requests._say,
-    frames.History: Requests._history,
-    frames.Subscribe: Requests._subscribe,
-    frames.Sync: Requests._sync,
+    frames.Create: changes.create,
+    frames.Join: changes.join,
+    frames.Leave: changes.leave,
+    frames.Say: changes.say,
+    frames.Topic: changes.topic,
+    frames.Invite: changes.invite,
+    frames.Kick: changes.kick,
+    frames.Edit: changes.edit,
+    frames.Delete: changes.delete,
+    frames.Read: changes.read,
+    frames.Rooms: questions.rooms,
+    frames.Members: questions.members,
+    frames.History: questions.history,
+    frames.Search: questions.search,
+    frames.Subscribe: questions.subscribe,
+    frames.Sync: questions.sync,
+    frames.Sessions: own_account.sessions,
+    frames.Revoke: own_account.revoke,
+    frames.Password: own_account.password,
 }

@@ -1,13 +1,10 @@
 """The only file that knows all the parts: start, stop, and what happens when the disk fails. It serves one home."""
 
 import contextlib
-import fcntl
 import logging
-import os
 import resource
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +17,15 @@ from securechat.journal.journal import Journal
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Reader, Store
 from securechat.protocols.frames import Bye
+from securechat.server.control import Control
+from securechat.server.indexer import Indexer
 from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
+from securechat.server.locking import only_server
+from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
+from securechat.server.retention import Retention
 from securechat.server.services import Services
 from securechat.server.workers import Workers
 
@@ -93,7 +95,7 @@ class Server:
 
     def _start(self) -> None:
         config, limits, parts = self._config, self._config.limits, self._parts
-        parts.enter_context(_only_server(self._home))
+        parts.enter_context(only_server(self._home))
         context = _context(self._home, config)
         authenticator = Authenticator(CredentialFile(self._home / "credentials"))
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
@@ -111,14 +113,31 @@ class Server:
         )
         hashing = Workers[Authenticator]("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator)
         reading = Workers[Reader]("reading", 1, limits.read_queue, store.reader)
-        services = Services(config, lambda: context, authenticator, hashing, reading, journal, self._failed)
+        indexer = Indexer(self._home / "search.db", store.reader, lambda: journal.view)
+        parts.callback(indexer.close)
+        searching = Workers[Finder](
+            "searching", 1, limits.search_queue, lambda: Finder(indexer.searcher(), store.reader())
+        )
+        services = self.services = Services(
+            config, lambda: context, authenticator, hashing, reading, searching, journal, self._failed
+        )
         self._reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
-        publisher.serve(self._reactors)
+        services.reactors = self._reactors
+        publisher.serve(services, indexer.wake)
         listener = Listener(listening, self._reactors, services)
-        keeper = Keeper(authenticator, self._end_sessions)
+        keeper = Keeper(
+            authenticator,
+            services.end_sessions,
+            store.reader,
+            lambda reader: Retention(reader, journal, config, services.recent),
+        )
+        control = Control(self._home, journal)
+        parts.callback(control.server_close)
 
         # Each is stopped in the opposite order: the listener first, the store last.
-        for workers in (hashing, reading):
+        indexer.start()
+        parts.callback(indexer.stop)
+        for workers in (hashing, reading, searching):
             workers.start()
             parts.callback(workers.stop)
         for reactor in self._reactors:
@@ -128,6 +147,8 @@ class Server:
         parts.callback(self._stop_journal, journal)
         keeper.start()
         parts.callback(keeper.stop)
+        control.start()
+        parts.callback(control.stop)
         listener.start()
         parts.callback(listener.stop)
         self._journal = journal
@@ -159,12 +180,6 @@ class Server:
             if not reactor.join(max(0.0, deadline - time.monotonic())):
                 log.error("reactor %d did not end in time", reactor.number)
 
-    def _end_sessions(self, accounts: Iterable[str]) -> None:
-        bye = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
-        names = frozenset(accounts)
-        for reactor in self._reactors:
-            reactor.end_sessions(names, bye)
-
     def _failed(self, error: SecurechatError) -> None:
         log.critical("the server cannot go on: %s", error)
         self._failure = error
@@ -176,30 +191,6 @@ def _context(home: Path, config: Config) -> "SSLContext":
     return server_context(
         folder.server_certificate, folder.server_key, minimum=config.tls_minimum, group=config.tls_group
     )
-
-
-@contextlib.contextmanager
-def _only_server(home: Path) -> Iterator[None]:
-    """Hold the home's lock: two servers on one store would give two orders."""
-    path = home / "server.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise SecurechatError(f"{path} cannot be opened: {os.strerror(error.errno or 0)}.") from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            process = os.read(descriptor, 20).decode("ascii", "replace").strip()
-            raise SecurechatError(
-                f"Another server (process {process or 'unknown'}) runs on {home}.",
-                hint="Stop it, or use another --home.",
-            ) from None
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _raise_descriptor_limit() -> None:

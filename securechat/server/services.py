@@ -1,20 +1,30 @@
 """What every reactor and session may use of the server: settings, accounts, journal, workers; and nothing else."""
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
-from securechat.chat.model import Rejected
+from securechat.chat.model import Rejected, Revoke, Token
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError
-from securechat.journal.journal import Journal
+from securechat.journal.journal import Journal, Submission
 from securechat.journal.state import View
 from securechat.journal.store import Reader
+from securechat.protocols.frames import Bye
+from securechat.server.pages import Finder
+from securechat.server.presence import Presence
+from securechat.server.recent import Recent
 from securechat.server.workers import Workers
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from securechat.server.reactor import Reactor
+    from securechat.server.session import Session
+
+log = logging.getLogger(__name__)
 
 
 class Services:
@@ -27,6 +37,7 @@ class Services:
         authenticator: Authenticator,
         hashing: Workers[Authenticator],
         reading: Workers[Reader],
+        searching: Workers[Finder],
         journal: Journal,
         fail: Callable[[SecurechatError], None],
     ) -> None:
@@ -35,9 +46,13 @@ class Services:
         self.authenticator = authenticator
         self.hashing = hashing
         self.reading = reading
+        self.searching = searching
         self.journal = journal
         self.fail = fail
         """Ends the server with this reason: what a thread does that cannot go on."""
+        self.presence = Presence()
+        self.recent = Recent(config.limits.recent_bytes)
+        self.reactors: Sequence[Reactor] = ()
         self._connections = 0
         self._lock = threading.Lock()
 
@@ -45,6 +60,28 @@ class Services:
     def view(self) -> View:
         """The rooms as the journal last published them."""
         return self.journal.view
+
+    def announce(self, account: str, *, online: bool) -> None:
+        """Have every reactor tell that the account came or went."""
+        for reactor in self.reactors:
+            reactor.tell_presence(account, online=online)
+
+    def end_sessions(self, accounts: Iterable[str], keep: "Session | None" = None) -> None:
+        """End the logins of accounts that changed, but for the session to keep: their sessions, then their tokens."""
+        names = frozenset(accounts)
+        bye = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
+        for reactor in self.reactors:
+            reactor.end_sessions(names, bye, keep)
+        kept = keep.token_hash if keep else b""
+        view = self.view
+        gone = [Revoke(name, key) for name in names for key in view.tokens_of.get(name, ()) if key != kept]
+        if gone and not self.journal.submit([Submission(revoke, None) for revoke in gone]):
+            log.error("tokens of %s are still in force: the journal is full", ", ".join(sorted(names)))
+
+    def tokens_of(self, account: str) -> list[tuple[bytes, Token]]:
+        """The tokens of the account, by their hashes, the newest first."""
+        view = self.view
+        return [(key, view.tokens[key]) for key in reversed(view.tokens_of.get(account, ())) if key in view.tokens]
 
     def take_place(self) -> bool:
         """Count one more connection; False when there is no place for it."""

@@ -5,14 +5,14 @@ It runs on its reactor's thread alone and never blocks: passwords are hashed by 
 
 import enum
 import logging
-import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from securechat import __version__
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
-from securechat.chat.model import Outcome
+from securechat.accounts.tokens import hash_token, new_token
+from securechat.chat.model import Changed, Grant, Outcome
 from securechat.chat.names import is_username
 from securechat.errors import Code, ProtocolError
 from securechat.protocols import frames
@@ -20,6 +20,7 @@ from securechat.protocols.frames import AnyEvent, AnyRequest, Bye, Error
 from securechat.protocols.native import State, refusal
 from securechat.server.connection import Connection
 from securechat.server.fanout import Origin
+from securechat.server.own_account import session_name
 from securechat.server.requests import RETRY_SECONDS, Requests
 from securechat.server.subscriptions import Subscriptions
 
@@ -53,10 +54,13 @@ class Session:
         self.is_over = False
         self.queue_bytes = reactor.limits.queue_bytes
         self.subscriptions = Subscriptions(self)
+        self.is_synced = False
+        """Whether it reads all rooms of its account, those to come too."""
+        self.token_hash = b""
         self._limits = reactor.limits
         self._state = State.GREETED
         self._requests: Requests | None = None
-        self._id = secrets.token_hex(8)
+        self._entry: tuple[Account, str] | None = None
         self._began = connection.heard
         self._failures = 0
         self._pinged = False
@@ -64,7 +68,7 @@ class Session:
         self.tell(
             frames.Hello(
                 protocol=1,
-                auth=("password",),
+                auth=("password", "token"),
                 limits=frames.LineLimits(line=self._limits.line_bytes, text=self._limits.text_bytes),
             )
         )
@@ -88,6 +92,8 @@ class Session:
             self._tell_error(error)
         elif isinstance(item, frames.Login):
             self._login(item)
+        elif isinstance(item, frames.Resume):
+            self._resume(item)
         elif isinstance(item, frames.Logout):
             self._hearing = Hearing.LEAVING
             self._leave_when_answered()
@@ -129,22 +135,24 @@ class Session:
         self.is_over = True
         self.subscriptions.end_all()
         if self._state is State.IN:
-            self.reactor.left(self.username, self)
+            self.reactor.left(self)
             log.info("session ended", extra=self.who())
 
     # --- what its reactor says -----------------------------------------------------------------------
 
     def decided(self, origin: Origin, outcome: Outcome) -> None:
         """The journal has decided one of this session's proposals."""
-        if self._requests:
+        if isinstance(origin.proposal, Grant):
+            self._granted(origin, outcome)
+        elif self._requests:
             self._requests.decided(origin, outcome)
             self._leave_when_answered()
             self.connection.hear()
 
     def gained(self, room: str, after: int) -> None:
         """The account has become a member of this room, behind its record `after`."""
-        if self._requests:
-            self._requests.gained(room, after)
+        if self.is_synced and room not in self.subscriptions:
+            self.subscriptions.begin(room, after, replay_to=after)
 
     def _leave_when_answered(self) -> None:
         if self._hearing is Hearing.LEAVING and not (self._requests and self._requests.in_flight):
@@ -174,8 +182,38 @@ class Session:
         elif result is None or not self._is_current(result):
             self._refuse_login(request)
         else:
-            self._enter(request, result)
+            self._ask_for_token(request, result)
         self.connection.hear()
+
+    def _ask_for_token(self, request: frames.Login, account: Account) -> None:
+        # The token is durable before its owner hears of it, as everything that is promised.
+        token = new_token()
+        self._state = State.CHECKING
+        self._entry = (account, token)
+        self.reactor.propose(Origin(self, Grant(account.name, hash_token(token), request.device), request.ref))
+
+    def _granted(self, origin: Origin, outcome: Outcome) -> None:
+        assert self._entry is not None
+        (account, token), self._entry = self._entry, None
+        self._state = State.GREETED
+        if not self._is_current(account):
+            self._refuse_login(frames.Login(ref=origin.ref, username=account.name, password=""))
+        elif isinstance(outcome, Changed):
+            self.token_hash = hash_token(token)
+            self._enter(origin.ref, account, token)
+        else:  # a full disk keeps nobody from reading
+            self._enter(origin.ref, account, "")
+        self.connection.hear()
+
+    def _resume(self, request: frames.Resume) -> None:
+        token_hash = hash_token(request.token)
+        token = self.reactor.services.view.tokens.get(token_hash)
+        account = self.reactor.services.authenticator.accounts.get(token.account) if token else None
+        if account is None or not account.active:
+            self.count_failure(request.ref, "This token is not in force; log in with the password.")
+        else:
+            self.token_hash = token_hash
+            self._enter(request.ref, account, "")
 
     def _is_current(self, account: Account) -> bool:
         # The file may have changed while the result was on its way; from here on, a change ends the session.
@@ -183,32 +221,37 @@ class Session:
         return current is not None and current.active and current.password == account.password
 
     def _refuse_login(self, request: frames.Login) -> None:
-        self._failures += 1
-        self.connection.forget_received()
         shown = request.username if is_username(request.username) else "a name that no account can have"
         log.warning("login failed for %s", shown, extra=self.who())
-        error = Error(ref=request.ref, code=Code.BAD_CREDENTIALS, message="The username or the password is wrong.")
+        self.count_failure(request.ref, "The username or the password is wrong.")
+
+    def count_failure(self, ref: str | None, message: str) -> None:
+        """Answer that a password or a token is wrong, and close when it was one time too many."""
+        self._failures += 1
+        self.connection.forget_received()
+        error = Error(ref=ref, code=Code.BAD_CREDENTIALS, message=message)
         if self._failures >= self._limits.login_failures:
             self.connection.finish(error, Bye(code=Code.BAD_CREDENTIALS, message=f"{self._failures} logins failed."))
         else:
             self.tell(error)
 
-    def _enter(self, request: frames.Login, account: Account) -> None:
+    def _enter(self, ref: str | None, account: Account, token: str) -> None:
         self._state = State.IN
         self.username = account.name
         self._requests = Requests(self)
-        self.reactor.entered(account.name, self)
+        self.reactor.entered(self)
         log.info("logged in", extra=self.who())
         view = self.reactor.services.view
         rooms = (view.rooms[key] for key in sorted(view.rooms_of.get(account.name, ())))
         self.tell(
             frames.Welcome(
-                ref=request.ref,
+                ref=ref,
                 username=account.name,
                 role=account.role,
-                session=self._id,
+                session=session_name(self.token_hash),
                 version=__version__,
                 rooms=tuple(self._requests.room_state(room) for room in rooms),
+                token=token,
             )
         )
 
@@ -238,7 +281,7 @@ class Session:
 
     def who(self) -> dict[str, str]:
         """What a log line says of this session."""
-        return {"peer": self.connection.address, "account": self.username, "session": self._id}
+        return {"peer": self.connection.address, "account": self.username, "session": session_name(self.token_hash)}
 
     def _tell_error(self, error: ProtocolError) -> None:
         answer = Error(ref=error.ref, code=error.code, message=error.message)

@@ -32,10 +32,14 @@ class Subscriptions:
     def __contains__(self, room: str) -> bool:
         return room in self._all
 
-    def begin(self, room: str, cursor: int) -> None:
-        """Read this room from the cursor on; a subscription that reads it already is replaced."""
+    def begin(self, room: str, cursor: int, replay_to: int | None = None) -> None:
+        """Read this room from the cursor on; a subscription that reads it already is replaced.
+
+        Records up to `replay_to` (the head, if not said) are told as what was there before.
+        """
         self.end(room)
-        subscription = self._all[room] = Subscription(self._session, room, cursor)
+        old = self._services.view.rooms[room].head if replay_to is None else replay_to
+        subscription = self._all[room] = Subscription(self._session, room, cursor, old)
         self._level_or_wait(subscription)
         self.read_on()
 
@@ -66,7 +70,7 @@ class Subscriptions:
         subscription = self._behind.pop(next(iter(self._behind)))
         subscription.reading = Reading.PAGING
         self._paging = True
-        work = read_on(subscription.room, subscription.cursor, session.username, self._page_bytes)
+        work = read_on(subscription, self._services.recent, self._page_bytes)
         deliver = session.on_its_thread(lambda page: self._paged(subscription, page))
         if not self._services.reading.submit(work, deliver):
             session.give_up(Code.TOO_MANY_REQUESTS, "Too many are reading at once.")

@@ -15,6 +15,7 @@ def test_what_one_says_is_acknowledged_then_heard_by_all_in_the_room(server: Ser
         assert (ack["type"], ack["ref"], ack["id"], ack["room"]) == ("ack", "r", "one", "lobby")
         for hears in (alice, bob):
             heard = hears.expect("message")
+            assert len(heard.pop("salt")) == 22
             assert heard == {
                 "type": "message",
                 "room": "lobby",
@@ -90,7 +91,8 @@ def test_joining_a_room_one_is_in_subscribes_to_it_and_records_nothing(server: S
     with peer(server, "alice", room="lobby") as alice:
         head = alice.say("hello", id="one")["seq"]
     with peer(server, "alice") as alice:
-        assert alice.join("lobby") == {"type": "joined", "room": "lobby", "head": head, "members": 1}
+        joined = alice.join("lobby")
+        assert (joined["head"], joined["members"]) == (head, 1)
         alice.say("more", id="two")
         assert alice.expect("message", "join")["seq"] == head + 1
 
@@ -108,7 +110,8 @@ def test_who_has_left_hears_that_and_nothing_more(server: Server) -> None:
 def test_a_room_is_created_by_its_owner_who_is_in_it_and_others_may_join(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob:
         alice.send({"type": "create", "room": "ops"})
-        assert alice.expect("created") == {"type": "created", "room": "ops", "head": 1}
+        created = alice.expect("created")
+        assert (created["room"], created["head"]) == ("ops", 1)
         bob.send({"type": "create", "room": "ops"})
         assert bob.expect("error")["code"] == "room-exists"
         bob.join("ops")
@@ -123,6 +126,7 @@ def test_rooms_are_listed_with_ones_own_marked(server: Server) -> None:
         listed = alice.expect("rooms")
         assert listed["ref"] == "r"
         rooms = {room["room"]: room for room in listed["rooms"]}
+        assert len(rooms["ops"].pop("hash")) == 43
         assert rooms["ops"] == {"room": "ops", "head": 1, "members": 1, "joined": True}
         assert rooms["lobby"]["members"] == 1
         assert "joined" not in rooms["lobby"]
@@ -143,7 +147,8 @@ def test_a_welcome_names_the_rooms_of_the_account(server: Server) -> None:
     with peer(server) as dave:
         welcome = dave.login("dave")
         assert (welcome["username"], welcome["role"]) == ("dave", "admin")
-        assert welcome["rooms"] == [{"room": "lobby", "head": head, "members": 1, "joined": True}]
+        (room,) = welcome["rooms"]
+        assert (room["room"], room["head"], room["joined"]) == ("lobby", head, True)
 
 
 # --- direct rooms ---------------------------------------------------------------------------------
@@ -221,7 +226,8 @@ def test_subscribing_with_a_cursor_replays_what_came_after_it_then_follows(serve
         alice.messages(700)
         with peer(server, "alice") as late:
             late.send({"type": "subscribe", "ref": "s", "room": "lobby", "after": 1})
-            assert late.expect("subscribed") == {"type": "subscribed", "ref": "s", "room": "lobby", "head": 701}
+            subscribed = late.expect("subscribed")
+            assert (subscribed["ref"], subscribed["room"], subscribed["head"]) == ("s", "lobby", 701)
             assert [message["seq"] for message in late.messages(700)] == list(range(2, 702))
             alice.say("new", id="new")
             assert late.expect("message")["seq"] == 702

@@ -23,7 +23,7 @@ def test_the_server_speaks_first_and_names_its_limits(server: Server) -> None:
         assert stranger.receive() == {
             "type": "hello",
             "protocol": 1,
-            "auth": ["password"],
+            "auth": ["password", "token"],
             "limits": {"line": 65_536, "text": 16_384},
         }
 

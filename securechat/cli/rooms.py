@@ -1,0 +1,155 @@
+"""`securechat room …`: look at rooms in the store, and change them, through the server if one runs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from securechat.cli.app import Group, app
+from securechat.cli.options import Home, Json
+
+if TYPE_CHECKING:
+    from securechat.chat.model import Kind, Room
+
+room_app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Look at rooms and change them.")
+app.add_typer(room_app, name="room")
+
+Name = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.")]
+Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
+
+
+@room_app.command("list")
+def list_rooms(as_json: Json = False, home: Home = Path()) -> None:
+    """List the rooms, direct rooms left out."""
+    rooms = sorted((room for room in _rooms(home) if not room.name.startswith("@")), key=lambda room: room.name)
+    if as_json:
+        typer.echo(json.dumps([_facts(room) for room in rooms]))
+        return
+    for room in rooms:
+        notes = [word for word, is_so in (("private", room.private), ("archived", room.archived)) if is_so]
+        typer.echo(f"{room.name:<24} {len(room.members):>6} members {room.head:>9} records  {' '.join(notes)}".rstrip())
+
+
+@room_app.command("show")
+def show(name: Name, as_json: Json = False, home: Home = Path()) -> None:
+    """Show one room."""
+    facts = _facts(_room(home, name))
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:<9} {value}")
+
+
+@room_app.command("members")
+def members(name: Name, as_json: Json = False, home: Home = Path()) -> None:
+    """List who is in a room."""
+    names = sorted(_room(home, name).members)
+    typer.echo(json.dumps(names) if as_json else "\n".join(names), nl=bool(names) or as_json)
+
+
+@room_app.command("create")
+def create(
+    name: Name,
+    owner: Annotated[str, typer.Option("--owner", help="The account that owns it.")],
+    private: Annotated[bool, typer.Option("--private", help="Only those who are invited may come in.")] = False,
+    home: Home = Path(),
+) -> None:
+    """Make a room for an account, its owner."""
+    _must_exist(home, owner)
+    _propose(home, "create", name, f"The room {name} is there; {owner} owns it.", author=owner, private=private)
+
+
+@room_app.command("archive")
+def archive(name: Name, home: Home = Path()) -> None:
+    """Close a room: it can be read, and nothing more is said in it."""
+    _propose(home, "archive", name, f"The room {name} is archived.")
+
+
+@room_app.command("invite")
+def invite(name: Name, account: Account, home: Home = Path()) -> None:
+    """Make an account a member of a room."""
+    _must_exist(home, account)
+    _propose(home, "invite", name, f"{account} is in {name}.", target=account)
+
+
+@room_app.command("kick")
+def kick(name: Name, account: Account, home: Home = Path()) -> None:
+    """End an account's membership of a room."""
+    _propose(home, "kick", name, f"{account} is not in {name} any more.", target=account)
+
+
+@room_app.command("export")
+def export_room(name: Name, home: Home = Path()) -> None:
+    """Print a room's records as JSON, one a line, oldest first."""
+    from contextlib import closing
+
+    from securechat.journal.store import Reader
+    from securechat.server.pages import export
+
+    room = _room(home, name)
+    with closing(Reader(home / "chat.db")) as reader:
+        for line in export(reader, room.name):
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+def _facts(room: "Room") -> dict[str, object]:
+    return {
+        "room": room.name,
+        "owner": room.owner,
+        "topic": room.topic,
+        "private": room.private,
+        "archived": room.archived,
+        "members": len(room.members),
+        "head": room.head,
+        "hash": room.hash.hex(),
+    }
+
+
+def _rooms(home: Path) -> "list[Room]":
+    from securechat.errors import NotFound
+    from securechat.journal.store import Reader
+
+    path = home / "chat.db"
+    if not path.exists():
+        raise NotFound(f"There is no {path} yet.", hint="`securechat serve` makes it.")
+    reader = Reader(path)
+    try:
+        return reader.rooms()
+    finally:
+        reader.close()
+
+
+def _room(home: Path, name: str) -> "Room":
+    from securechat.errors import NotFound
+
+    for room in _rooms(home):
+        if room.name == name:
+            return room
+    raise NotFound(f"There is no room {name!a}.", hint="See `securechat room list`.")
+
+
+def _must_exist(home: Path, account: str) -> None:
+    from securechat.accounts.credentials import CredentialFile
+
+    CredentialFile(home / "credentials").get(account)
+
+
+def _propose(home: Path, kind: "Kind", room: str, done: str, author: str = "", **fields: object) -> None:
+    from securechat.chat.model import Proposal
+    from securechat.config import load_config
+    from securechat.errors import AlreadyExists, Code, NotFound, SecurechatError
+    from securechat.server.control import OPERATOR, propose
+
+    config = load_config(home, os.environ, {})
+    proposal = Proposal(kind, author or OPERATOR, room, admin=True, **fields)  # type: ignore[arg-type] # target, private
+    answer = propose(home, config, proposal)
+    if answer.code:
+        missing = (Code.NO_SUCH_ROOM, Code.NOT_MEMBER, Code.NO_SUCH_RECORD)
+        kinds = {Code.ROOM_EXISTS: AlreadyExists, **dict.fromkeys(missing, NotFound)}
+        raise kinds.get(Code(answer.code), SecurechatError)(answer.message)
+    typer.echo("It is so already." if answer.unchanged else done, err=True)

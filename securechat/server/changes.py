@@ -1,0 +1,83 @@
+"""Requests that ask for a change of a room: each becomes one proposal, and the journal decides it."""
+
+from typing import TYPE_CHECKING
+
+from securechat.chat.model import Mark
+from securechat.chat.names import is_direct
+from securechat.protocols import frames
+
+if TYPE_CHECKING:
+    from securechat.server.requests import Requests
+
+
+def create(asked: "Requests", request: frames.Create) -> None:
+    """Make a room."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("create", room, request, private=request.private)
+
+
+def join(asked: "Requests", request: frames.Join) -> None:
+    """Become a member."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("join", room, request)
+
+
+def leave(asked: "Requests", request: frames.Leave) -> None:
+    """Be a member no more."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("leave", room, request)
+
+
+def say(asked: "Requests", request: frames.Say) -> None:
+    """Say something; the first line to somebody makes the direct room, so there must be such an account."""
+    room = asked.resolve(request.room, request.ref)
+    if room is None:
+        return
+    if is_direct(room) and room not in asked.services.view.rooms and not asked.knows(request.room[1:], request.ref):
+        return
+    asked.propose("say", room, request, id=request.id, text=request.text, about=request.reply_to or 0)
+
+
+def topic(asked: "Requests", request: frames.Topic) -> None:
+    """Say what the room is about."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("topic", room, request, id=request.id, text=request.text)
+
+
+def invite(asked: "Requests", request: frames.Invite) -> None:
+    """Make somebody else a member."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None and asked.knows(request.username, request.ref):
+        asked.propose("invite", room, request, id=request.id, target=request.username)
+
+
+def kick(asked: "Requests", request: frames.Kick) -> None:
+    """End somebody's membership."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None and asked.knows(request.username, request.ref):
+        asked.propose("kick", room, request, id=request.id, target=request.username)
+
+
+def edit(asked: "Requests", request: frames.Edit) -> None:
+    """Replace what one has said."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("edit", room, request, id=request.id, text=request.text, about=request.seq)
+
+
+def delete(asked: "Requests", request: frames.Delete) -> None:
+    """Erase what was said."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.propose("delete", room, request, id=request.id, about=request.seq)
+
+
+def read(asked: "Requests", request: frames.Read) -> None:
+    """Remember how far the account has read; not further than there is something to read."""
+    room = asked.own_room(request.room, request.ref)
+    if room is not None:
+        asked.submit(Mark(asked.username, room.name, min(request.seq, room.head)), request.ref)

@@ -1,0 +1,191 @@
+"""The local admin socket: what a command asks of a running server, and how it is done when none runs.
+
+A Unix socket in the home, its owner's alone: one line of JSON each way, then the end. It carries proposals to the
+journal and nothing else; what is to be read, a command reads in the store itself.
+"""
+
+import contextlib
+import os
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from securechat.chat.model import Outcome, Proposal, Rejected, Unchanged
+from securechat.config import Config
+from securechat.errors import Code, SecurechatError, StorageFailed
+from securechat.journal.journal import Batch, Journal, Submission
+from securechat.journal.local import LocalOrder
+from securechat.journal.store import Store
+from securechat.server.locking import only_server
+
+SOCKET: Final = "control.sock"
+
+SECONDS: Final = 10.0
+"""For one request and its answer: a commit takes milliseconds, and a disk that hangs must not hang the command."""
+
+OPERATOR: Final = "@operator"
+"""Who acts when a command does: a name that no account can have."""
+
+LINE_BYTES: Final = 65_536
+"""The longest request or answer."""
+
+PATH_BYTES: Final = 100
+"""The longest path of a Unix socket, at least, on the systems there are (108 on Linux, 104 on macOS)."""
+
+_encoder: Final = msgspec.json.Encoder()
+_requests: Final = msgspec.json.Decoder(Proposal)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of a proposal, as a command is told: a refusal has a code."""
+
+    code: str = ""
+    message: str = ""
+    unchanged: bool = False
+
+
+_answers: Final = msgspec.json.Decoder(Answer)
+
+
+class Waiting:
+    """An origin whose outcome another thread waits for."""
+
+    def __init__(self) -> None:
+        self._decided = threading.Event()
+        self._outcome: Outcome | None = None
+
+    def decided(self, outcome: Outcome) -> None:
+        """The journal has decided; called on its thread."""
+        self._outcome = outcome
+        self._decided.set()
+
+    def wait(self) -> Outcome:
+        """The outcome. Raises SecurechatError when there is none in time."""
+        self._decided.wait(SECONDS)
+        if self._outcome is None:
+            raise SecurechatError("The journal did not answer in time.", hint="Look at the server's log.")
+        return self._outcome
+
+
+def _submit(journal: Journal, proposal: Proposal) -> Answer:
+    waiting = Waiting()
+    if not journal.submit([Submission(proposal, waiting)]):
+        return Answer(Code.TOO_MANY_REQUESTS, "The journal takes nothing now; try again.")
+    outcome = waiting.wait()
+    if isinstance(outcome, Rejected):
+        return Answer(outcome.code, outcome.message)
+    return Answer(unchanged=isinstance(outcome, Unchanged))
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """One request and its answer."""
+
+    timeout = SECONDS
+    server: "Control"
+
+    def handle(self) -> None:
+        try:
+            answer = _submit(self.server.journal, _requests.decode(self.rfile.readline(LINE_BYTES)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            answer = Answer(Code.BAD_FRAME, "This is no request that the server understands.")
+        except SecurechatError as error:
+            answer = Answer(Code.INTERNAL, str(error))
+        with contextlib.suppress(OSError):  # whoever asked may have left
+            self.wfile.write(_encoder.encode(answer) + b"\n")
+
+
+class Control(socketserver.UnixStreamServer):
+    """The socket of a running server, and the thread that answers on it."""
+
+    def __init__(self, home: Path, journal: Journal) -> None:
+        """Raises OSError when the socket cannot be made."""
+        self.journal = journal
+        self._path = home / SOCKET
+        self._path.unlink(missing_ok=True)  # a server that was killed left it: the lock says that none runs
+        with _short(self._path) as path:
+            super().__init__(path, _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, name="control", kwargs={"poll_interval": 0.1})
+
+    def server_bind(self) -> None:
+        """Bind, and close the socket to others before anybody can connect."""
+        super().server_bind()
+        self._path.chmod(0o600)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A command that hangs up is no error of the server's."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and take the socket away."""
+        if self._thread.ident is not None:
+            self.shutdown()
+            self._thread.join()
+        self.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """The path in a form that is short enough for a socket."""
+    if len(os.fsencode(path)) <= PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def propose(home: Path, config: Config, proposal: Proposal) -> Answer:
+    """Have a proposal decided on this home: by its server if one runs, else here. Raises SecurechatError."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(SECONDS)
+        try:
+            with _short(home / SOCKET) as path:
+                asking.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return _propose_here(home, config, proposal)
+        except OSError as error:
+            raise SecurechatError(f"The server's socket cannot be used: {error.strerror}.") from None
+        try:
+            asking.sendall(_encoder.encode(proposal) + b"\n")
+            with asking.makefile("rb") as answers:
+                return _answers.decode(answers.readline(LINE_BYTES))
+        except (OSError, msgspec.MsgspecError):
+            raise SecurechatError("The server did not answer.", hint="Look at its log, and try again.") from None
+
+
+class _Nobody:
+    """A publisher with no reactors."""
+
+    def publish(self, batch: Batch) -> None:
+        for origin, outcome in batch.outcomes:
+            if isinstance(origin, Waiting):
+                origin.decided(outcome)
+
+    def wait_written(self, seconds: float) -> None:
+        pass
+
+
+def _propose_here(home: Path, config: Config, proposal: Proposal) -> Answer:
+    failures: list[StorageFailed] = []
+    with only_server(home), contextlib.closing(Store(home / "chat.db", config.durability)) as store:
+        order = LocalOrder(config.limits.journal_proposals)
+        journal = Journal(order, store, _Nobody(), config.limits, lambda: time.time_ns() // 1_000_000, failures.append)
+        journal.start()
+        try:
+            return _submit(journal, proposal)
+        except SecurechatError as error:
+            raise (failures[0] if failures else error) from None
+        finally:
+            journal.stop(SECONDS)

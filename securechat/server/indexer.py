@@ -1,0 +1,72 @@
+"""The thread that has the search index follow the log, off the path of the acknowledgement, in bounded steps."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from securechat.errors import SecurechatError
+from securechat.journal.search import Index, Searcher
+from securechat.journal.state import View
+from securechat.journal.store import Reader
+
+RETRY_SECONDS = 60.0
+"""Until the index is tried again when it could not be written: a full disk lasts, and only search depends on it."""
+
+log = logging.getLogger(__name__)
+
+
+class Indexer:
+    """Keeps `search.db` level with the log."""
+
+    def __init__(self, path: Path, make_reader: Callable[[], Reader], view: Callable[[], View]) -> None:
+        """Raises SecurechatError when the index can be neither opened nor made anew."""
+        self._index = Index(path)
+        self._make_reader = make_reader
+        self._view = view
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="indexer")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def searcher(self) -> Searcher:
+        """A reading connection of its own to the index, for one worker."""
+        return self._index.searcher()
+
+    def wake(self) -> None:
+        """There is something new in the log; safe from every thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Close the index, once the thread has ended."""
+        self._index.close()
+
+    def _run(self) -> None:
+        reader = self._make_reader()
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                if not self._step(reader):
+                    self._wake.wait()
+        finally:
+            reader.close()
+
+    def _step(self, reader: Reader) -> bool:
+        """Index a bounded step; whether something is left."""
+        try:
+            return self._index.follow(reader, self._view().rooms)
+        except SecurechatError as error:
+            log.warning("the search index is behind: %s", error)
+        except Exception:
+            log.exception("the search index is behind")
+        return not self._stopping.wait(RETRY_SECONDS)

@@ -1,0 +1,71 @@
+"""Requests about the account itself: where it is logged in, ending such a login, another password."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from securechat.accounts.authentication import Authenticator
+from securechat.chat.model import Revoke
+from securechat.errors import Code, SecurechatError, WeakPassword
+from securechat.protocols import frames
+
+if TYPE_CHECKING:
+    from securechat.server.requests import Requests
+
+SESSION_LENGTH = 16
+"""Characters of a session's name: the beginning of its token's hash, which opens nothing."""
+
+
+def session_name(token_hash: bytes) -> str:
+    """What a login is called in front of people."""
+    return token_hash.hex()[:SESSION_LENGTH]
+
+
+def sessions(asked: "Requests", request: frames.Sessions) -> None:
+    """The logins of the account whose tokens are in force."""
+    here = asked.services.presence.tokens_of(asked.username)
+    asked.session.tell(
+        frames.SessionList(
+            ref=request.ref,
+            sessions=tuple(
+                frames.SessionState(
+                    session=session_name(token_hash),
+                    device=token.device,
+                    created=token.created,
+                    online=token_hash in here,
+                    current=token_hash == asked.session.token_hash,
+                )
+                for token_hash, token in asked.services.tokens_of(asked.username)
+            ),
+        )
+    )
+
+
+def revoke(asked: "Requests", request: frames.Revoke) -> None:
+    """End a login, wherever it is."""
+    for token_hash, _ in asked.services.tokens_of(asked.username):
+        if session_name(token_hash) == request.session:
+            asked.submit(Revoke(asked.username, token_hash), request.ref)
+            return
+    asked.session.refuse(request.ref, Code.NO_SUCH_SESSION, "Your account has no such session.")
+
+
+def password(asked: "Requests", request: frames.Password) -> None:
+    """Give the account another password; its other logins end."""
+
+    def work(authenticator: Authenticator) -> bool:
+        return authenticator.change_password(asked.username, request.old, request.new)
+
+    def done(result: bool | Exception) -> None:
+        if isinstance(result, WeakPassword):
+            asked.session.refuse(request.ref, Code.WEAK_PASSWORD, str(result))
+        elif isinstance(result, SecurechatError):
+            asked.session.refuse(request.ref, Code.STORAGE, "The server could not write its accounts.")
+        elif isinstance(result, Exception):
+            raise result
+        elif not result:
+            asked.session.count_failure(request.ref, "The old password is wrong.")
+        else:
+            asked.session.tell(frames.PasswordChanged(ref=request.ref))
+            asked.services.end_sessions((asked.username,), keep=asked.session)
+
+    asked.have_done(partial(asked.services.hashing.submit, work), done, request)

@@ -1,0 +1,99 @@
+"""`securechat room …`, with a server and without: the same commands, the same log."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from securechat.server.control import SOCKET
+from tests.server.support import DEADLINE, make_home, peer, running_server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = make_home(tmp_path / "home")
+    with running_server(home) as server, peer(server, "alice", room="lobby") as alice:
+        alice.say("hello", id="one")
+    return home
+
+
+@pytest.fixture(params=["with-a-server", "without"])
+def either(request: pytest.FixtureRequest, home: Path) -> Iterator[Path]:
+    """The home, with a server running on it and without."""
+    with running_server(home) if request.param == "with-a-server" else nullcontext():
+        yield home
+
+
+def _room(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "securechat", "room", *words, "--home", str(home)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def test_rooms_are_made_filled_emptied_and_archived(either: Path) -> None:
+    assert _room(either, "create", "ops", "--owner", "alice", "--private").returncode == 0
+    assert _room(either, "create", "ops", "--owner", "alice").returncode == 7
+    done = _room(either, "invite", "ops", "bob")
+    assert (done.returncode, done.stderr) == (0, "bob is in ops.\n")
+    assert _room(either, "members", "ops").stdout == "alice\nbob\n"
+    assert _room(either, "kick", "ops", "bob").returncode == 0
+    assert json.loads(_room(either, "members", "ops", "--json").stdout) == ["alice"]
+    assert _room(either, "archive", "ops").returncode == 0
+    facts = json.loads(_room(either, "show", "ops", "--json").stdout)
+    assert (facts["owner"], facts["private"], facts["archived"], facts["head"]) == ("alice", True, True, 4)
+    assert "ops" in _room(either, "list").stdout
+    assert [row["room"] for row in json.loads(_room(either, "list", "--json").stdout)] == ["lobby", "ops"]
+
+
+def test_what_is_not_there_is_told(either: Path) -> None:
+    for words in (("show", "nowhere"), ("archive", "nowhere"), ("invite", "lobby", "nobody"), ("members", "nowhere")):
+        done = _room(either, *words)
+        assert (done.returncode, done.stdout) == (6, ""), words
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_room_is_exported_record_by_record(either: Path) -> None:
+    rows = [json.loads(line) for line in _room(either, "export", "lobby").stdout.splitlines()]
+    assert [(row["seq"], row["type"]) for row in rows] == [(1, "join"), (2, "message")]
+    assert rows[1]["text"] == "hello"
+
+
+def test_who_is_online_hears_at_once_what_a_command_does(home: Path) -> None:
+    with running_server(home) as server, peer(server, "bob") as bob:
+        bob.send({"type": "sync"})
+        bob.expect("synced")
+        assert _room(home, "invite", "lobby", "bob").returncode == 0
+        invited = bob.expect("invite")
+        assert (invited["target"], invited["sender"]) == ("bob", "@operator")
+
+
+def test_without_a_store_there_is_nothing_to_list(tmp_path: Path) -> None:
+    done = _room(tmp_path, "list")
+    assert done.returncode == 6
+    assert "serve" in done.stderr
+
+
+def test_the_socket_is_its_owners_alone_and_gone_after_the_server(home: Path) -> None:
+    with running_server(home):
+        assert (home / SOCKET).stat().st_mode & 0o777 == 0o600
+    assert not (home / SOCKET).exists()
+
+
+def test_a_socket_that_a_killed_server_left_is_in_nobodys_way(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(SOCKET)
+    assert _room(home, "create", "ops", "--owner", "alice").returncode == 0
+    with running_server(home) as server, peer(server, "alice") as alice:
+        alice.join("ops")
+        assert _room(home, "archive", "ops").returncode == 0
+        assert alice.expect("archive")["sender"] == "@operator"

@@ -1,0 +1,139 @@
+"""Private rooms, topics, invitations, edits and deletions, replies, read markers, who is here: as clients see them."""
+
+from securechat.server.server import Server
+from tests.server.support import Peer, peer
+
+
+def _ask(one: Peer, kind: str, **fields: object) -> dict[str, object]:
+    """Ask, and get the answer, whatever else comes before it."""
+    one.send({"type": kind, "ref": "asked", **fields})
+    while True:
+        frame = one.receive()
+        if frame.get("ref") == "asked":
+            return frame
+
+
+def test_a_private_room_is_nobodys_business_until_they_are_invited(server: Server) -> None:
+    with peer(server, "alice") as alice, peer(server, "bob") as bob:
+        bob.send({"type": "sync"})
+        bob.expect("synced")
+        assert _ask(alice, "create", room="plans", private=True)["type"] == "created"
+        assert "plans" not in str(_ask(bob, "rooms"))
+        for kind in ("join", "members", "subscribe", "history"):
+            assert _ask(bob, kind, room="plans")["code"] == "no-such-room"
+        assert _ask(alice, "invite", room="plans", username="bob")["type"] == "ack"
+        assert bob.expect("invite")["target"] == "bob"
+        alice.say("now you know", id="one", room="plans")
+        assert bob.expect("message")["text"] == "now you know"
+        assert _ask(alice, "invite", room="plans", username="nobody")["code"] == "no-such-account"
+
+
+def test_who_was_kicked_hears_that_and_nothing_more(server: Server) -> None:
+    with peer(server, "alice") as alice, peer(server, "bob") as bob:
+        _ask(alice, "create", room="ops")
+        bob.join("ops")
+        assert _ask(bob, "kick", room="ops", username="alice")["code"] == "forbidden"
+        assert _ask(alice, "kick", room="ops", username="bob")["type"] == "ack"
+        assert bob.expect("kick")["target"] == "bob"
+        alice.say("gone", id="one", room="ops")
+        assert _ask(bob, "ping")["type"] == "pong"
+        assert bob.say("back?", id="one", room="ops")["code"] == "not-member"
+
+
+def test_a_topic_is_told_and_listed(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
+        assert _ask(alice, "topic", room="lobby", text="tea at four")["type"] == "ack"
+        assert bob.expect("topic")["text"] == "tea at four"
+        rooms = _ask(bob, "rooms")["rooms"]
+        assert isinstance(rooms, list)
+        assert rooms[0]["topic"] == "tea at four"
+
+
+def test_an_edit_is_a_record_and_a_deletion_erases_the_text_and_its_edits(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
+        said = alice.say("first secret", id="one")["seq"]
+        assert _ask(bob, "edit", id="x", room="lobby", seq=said, text="forged")["code"] == "forbidden"
+        assert _ask(alice, "edit", id="two", room="lobby", seq=said, text="second secret")["type"] == "ack"
+        edit = bob.expect("edit")
+        assert (edit["about"], edit["text"]) == (said, "second secret")
+        assert _ask(bob, "delete", room="lobby", seq=said)["code"] == "forbidden"
+        assert _ask(alice, "delete", room="lobby", seq=said)["type"] == "ack"
+        assert bob.expect("delete")["about"] == said
+        page = _ask(bob, "history", room="lobby")
+        assert "secret" not in str(page)
+        with peer(server, "bob") as late:
+            late.send({"type": "subscribe", "room": "lobby", "after": 0})
+            records = [late.receive() for _ in range(1 + edit["seq"] + 1)]
+            assert "secret" not in str(records)
+            assert [record["seq"] for record in records[1:]] == list(range(1, edit["seq"] + 2))
+
+
+def test_an_admin_may_delete_what_others_said_and_a_reply_names_what_it_answers(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice, peer(server, "dave", room="lobby") as dave:
+        said = alice.say("rude", id="one")["seq"]
+        alice.send({"type": "say", "id": "two", "room": "lobby", "text": "as I said", "reply_to": said})
+        assert alice.expect("ack")["id"] == "two"
+        dave.messages(1)
+        assert dave.expect("message")["reply_to"] == said
+        assert _ask(dave, "delete", room="lobby", seq=said)["type"] == "ack"
+        alice.send({"type": "say", "id": "three", "room": "lobby", "text": "?", "reply_to": 999})
+        assert alice.expect("error")["code"] == "no-such-record"
+
+
+def test_a_read_marker_is_kept_and_told_to_the_accounts_other_sessions(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as laptop, peer(server, "alice", room="lobby") as phone:
+        seq = laptop.say("hello", id="one")["seq"]
+        assert _ask(laptop, "read", room="lobby", seq=seq)["seq"] == seq
+        assert phone.expect("read") == {"type": "read", "room": "lobby", "seq": seq}
+        assert _ask(phone, "read", room="lobby", seq=1)["seq"] == seq
+        with peer(server) as tablet:
+            assert tablet.login("alice")["rooms"][0]["read"] == seq
+
+
+def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
+    with peer(server, "bob", room="lobby"):
+        pass
+    with peer(server, "alice", room="lobby") as alice:
+        alice.send({"type": "sync"})
+        alice.expect("synced")
+        with peer(server, "bob") as bob, peer(server, "bob"):
+            assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": True}
+            members = _ask(bob, "members", room="lobby")
+            assert (members["members"], members["online"]) == (["alice", "bob"], ["alice", "bob"])
+        assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}
+
+
+def test_what_was_there_before_is_told_as_a_replay_and_what_is_new_is_not(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice:
+        alice.say("old", id="one")
+        with peer(server, "alice") as late:
+            late.send({"type": "subscribe", "room": "lobby", "after": 1})
+            assert late.expect("message")["replay"] is True
+            alice.say("new", id="two")
+            assert "replay" not in late.expect("message")
+
+
+def test_the_chain_of_hashes_is_told_at_every_head(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice, peer(server, "bob") as bob:
+        alice.say("hello", id="one")
+        joined = bob.join("lobby")
+        page = _ask(bob, "history", room="lobby", limit=1)
+        assert joined["hash"] == page["hash"] != ""
+        before = _ask(bob, "history", room="lobby", before=joined["head"], limit=1)
+        assert before["hash"] == page["base"]
+
+
+def test_what_was_said_is_found_by_those_who_are_in_the_room_alone(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice, peer(server, "bob") as bob:
+        alice.say("the quick brown fox", id="one")
+        alice.say("psst, the fox", id="two", room="@carol")
+        found: list[object] = []
+        while len(found) < 2:  # the index follows the log by itself
+            answer = _ask(alice, "search", text="FOX")
+            found = answer["hits"]  # type: ignore[assignment] # a list of hits
+        assert [hit["room"] for hit in found] == ["@carol", "lobby"]  # type: ignore[index] # as above
+        assert _ask(bob, "search", text="fox")["hits"] == []
+        bob.join("lobby")
+        assert len(_ask(bob, "search", text="fo", room="lobby")["hits"]) == 1  # type: ignore[arg-type] # a list
+        assert _ask(bob, "search", text="fox", **{"from": "bob"})["hits"] == []
+        assert _ask(bob, "search", text="fox", room="@carol")["code"] == "no-such-room"
