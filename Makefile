@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test check lock clean
+.PHONY: help install run test faults check lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -36,6 +36,9 @@ run: $(INSTALLED) ## Serve; the first time, make certificates and an admin accou
 
 test: $(TOOLS) ## Run every test, and hold the coverage
 	@$(BIN)/python -m tests.project.suite
+
+faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds of times, and count
+	@$(BIN)/python -m tests.faults
 
 check: $(TOOLS) ## Check format, style, types, the direction of imports, and the docs
 	@$(BIN)/ruff format --check .
