@@ -79,9 +79,11 @@ class Report(msgspec.Struct, frozen=True):
 def verify_store(path: Path, rooms: Collection[str] = ()) -> Report:
     """Verify the rooms with these keys, or, with none given, every room and the file as a whole.
 
-    Raises NotFound for a room that is not there, StorageFailed for a file that is no store or too damaged to be read.
+    Raises NotFound for a store or a room that is not there, StorageFailed for a file that is none or cannot be read.
     """
     verified: list[Verified] = []
+    if not path.exists():
+        raise NotFound(f"There is no {path.name} in {path.parent}.", hint="Name the folder of a server with --home.")
     try:
         with closing(Reader(path)) as reader, reader.snapshot() as connection:
             connection.text_factory = _text

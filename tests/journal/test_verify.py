@@ -455,10 +455,6 @@ def _text(path: Path) -> None:
     path.write_text("no database\n" * 1_000)
 
 
-def _gone(path: Path) -> None:
-    path.unlink()
-
-
 def _unreadable(path: Path) -> None:
     # What SQLite says of it quotes a byte that is no UTF-8.
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE rooms", b"CREATE TABL\xcc rooms"))
@@ -472,7 +468,7 @@ def _torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:8_192])
 
 
-@pytest.mark.parametrize("spoil", [_empty, _other, _newer, _text, _gone, _unreadable, _driving_the_terminal, _torn])
+@pytest.mark.parametrize("spoil", [_empty, _other, _newer, _text, _unreadable, _driving_the_terminal, _torn])
 def test_a_file_that_is_no_store_is_refused(path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(path)
     with pytest.raises(StorageFailed) as failed:
@@ -480,6 +476,12 @@ def test_a_file_that_is_no_store_is_refused(path: Path, spoil: Callable[[Path], 
     assert str(path) in failed.value.message
     assert str(failed.value).isprintable()
     assert failed.value.hint
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"There is no chat\.db in "):
+        verify_store(tmp_path / "chat.db")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- size ---------------------------------------------------------------------------------------------
