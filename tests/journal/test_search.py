@@ -138,7 +138,7 @@ def rooms(path: Path, log: MemoryLog) -> Iterator[Index]:
 def test_the_newest_come_first_whatever_their_room(rooms: Index) -> None:
     with closing(rooms.searcher()) as searcher:
         hits = searcher.search("tea", ["a", "b", "c"], limit=5)
-    assert hits == [Hit("c", 4), Hit("b", 4), Hit("a", 4), Hit("c", 3), Hit("b", 3)]
+        assert hits == [Hit("c", 4), Hit("b", 4), Hit("a", 4), Hit("c", 3), Hit("b", 3)]
         assert searcher.search("tea", ["a", "b", "c"], limit=1) == hits[:1]
 
 
