@@ -98,10 +98,10 @@ class Authenticator:
     def _replace_hash(self, account: Account, stored: str) -> bool:
         with self._in_step:
             known = self._accounts.get(account.name)
-            if known is None or not self._file.rehash(account.name, account.password, stored):
-                return False
-            self._accounts = {**self._accounts, account.name: replace(known, password=stored)}
-            return True
+            replaced = self._file.rehash(account.name, account.password, stored)
+            if replaced and known is not None:
+                self._accounts = {**self._accounts, account.name: replace(known, password=stored)}
+            return replaced
 
     def _rehash(self, account: Account, password: str) -> None:
         try:

@@ -9,6 +9,7 @@ from securechat.errors import SecurechatError
 from securechat.journal.search import Index, Searcher
 from securechat.journal.state import View
 from securechat.journal.store import Reader
+from securechat.server.workers import stand_back
 
 RETRY_SECONDS = 60.0
 """Until the index is tried again when it could not be written: a full disk lasts, and only search depends on it."""
@@ -52,6 +53,7 @@ class Indexer:
         self._index.close()
 
     def _run(self) -> None:
+        stand_back()
         reader = self._make_reader()
         try:
             while not self._stopping.is_set():

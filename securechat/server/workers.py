@@ -20,6 +20,13 @@ NICENESS = 10
 log = logging.getLogger(__name__)
 
 
+def stand_back() -> None:
+    """Put this thread behind the chat threads: neither a flood of logins nor an index must make those wait who talk."""
+    # On Linux a thread has a niceness of its own; elsewhere the process would, and chat with it.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class Workers(Generic[Tool]):
     """A fixed number of threads and a bounded queue of work for them."""
 
@@ -67,10 +74,7 @@ class Workers(Generic[Tool]):
                 thread.join()
 
     def _run(self) -> None:
-        # Behind the chat threads: a flood of logins must not make those wait who are in. On Linux a thread has a
-        # niceness of its own; elsewhere the process would, which may not be changed for a thread's sake.
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        stand_back()
         tool = self._make_tool()
         try:
             while (job := self._work.get()) is not None:

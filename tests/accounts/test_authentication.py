@@ -9,7 +9,7 @@ import pytest
 from securechat.accounts import authentication, passwords
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account, CredentialFile
-from securechat.errors import CredentialError
+from securechat.errors import CredentialError, WeakPassword
 from tests.accounts.support import (
     CHEAP,
     OTHER_CHEAP,
@@ -423,3 +423,40 @@ def test_a_start_without_a_good_file_is_refused(content: bytes | None, tmp_path:
     with pytest.raises(CredentialError) as caught:
         Authenticator(file)
     assert content is not None or "securechat adduser" in caught.value.hint
+
+
+def test_a_person_changes_the_own_password_with_the_old_one_and_no_session_is_reported(
+    file: CredentialFile, real_costs: None
+) -> None:
+    authenticator = Authenticator(file)
+    assert authenticator.change_password("alice", PASSWORD, "a quite new password")
+    assert authenticator.check("alice", "a quite new password") is not None
+    assert authenticator.check("alice", PASSWORD) is None
+    assert authenticator.refresh() == frozenset()
+    assert Authenticator(file).check("alice", "a quite new password") is not None
+
+
+@pytest.mark.parametrize(("username", "old"), [("alice", OTHER_PASSWORD), ("nobody", PASSWORD)])
+def test_a_password_is_not_changed_without_the_old_one(file: CredentialFile, username: str, old: str) -> None:
+    before = file.path.read_bytes()
+    assert not Authenticator(file).change_password(username, old, "a quite new password")
+    assert file.path.read_bytes() == before
+
+
+def test_a_weak_new_password_is_refused(file: CredentialFile) -> None:
+    with pytest.raises(WeakPassword):
+        Authenticator(file).change_password("alice", PASSWORD, "short")
+
+
+def test_a_password_is_not_changed_over_one_that_an_admin_has_just_set(
+    file: CredentialFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authenticator = Authenticator(file)
+
+    def hash_while_an_admin_changes_it(password: str) -> str:
+        file.set_password("alice", STRONG)
+        return OTHER_CHEAP
+
+    monkeypatch.setattr(authentication, "hash_password", hash_while_an_admin_changes_it)
+    assert not authenticator.change_password("alice", PASSWORD, "a quite new password")
+    assert file.get("alice").password == STRONG

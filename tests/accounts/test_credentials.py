@@ -210,7 +210,6 @@ CHANGES: list[Callable[[CredentialFile, str], None]] = [
 ]
 
 
-
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_name_that_is_not_there_is_not_found(change: Callable[[CredentialFile, str], None], tmp_path: Path) -> None:
     file = file_of(tmp_path, account("alice", "admin"))
