@@ -32,8 +32,8 @@ def verify(
     """Prove that nothing stored was lost or changed.
 
     Checks every record: that no number is missing, that each follows from the one before it, that no id is used twice,
-    and that what it refers to is there; then the file as a whole. A server may run meanwhile. Prints each room with
-    its records and its head, or stops at the first bad record with exit code 1.
+    and that what it refers to is there; then, unless rooms are named, the file as a whole and the search index. A
+    server may run meanwhile. Prints each room with its records and its head; exits with 1 at the first bad record.
     """
     from securechat.journal.backup import STORE, unpacked_store
     from securechat.journal.verify import verify_store

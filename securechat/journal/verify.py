@@ -4,7 +4,7 @@ It trusts nothing that it reads, changes nothing, keeps one record at a time, an
 moment, so that a server may go on writing. It knows nothing of whoever wrote the records, and repairs nothing.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -17,10 +17,14 @@ from securechat.chat.model import Record, Room
 from securechat.chat.names import is_room_key
 from securechat.errors import NotFound, StorageFailed
 from securechat.journal.schema import APPLICATION, FORMAT
+from securechat.journal.search import check
 from securechat.journal.store import Reader
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+SEARCH: Final = "search.db"
+"""The search index, beside the store."""
 
 _ROOMS: Final = """
     SELECT number, name, owner, topic, private, head, time, archived, hash, base, base_hash FROM rooms
@@ -82,6 +86,7 @@ def verify_store(path: Path, rooms: Collection[str] = ()) -> Report:
     Raises NotFound for a store or a room that is not there, StorageFailed for a file that is none or cannot be read.
     """
     verified: list[Verified] = []
+    stated: dict[str, Room] = {}
     if not path.exists():
         raise NotFound(f"There is no {path.name} in {path.parent}.", hint="Name the folder of a server with --home.")
     try:
@@ -89,10 +94,12 @@ def verify_store(path: Path, rooms: Collection[str] = ()) -> Report:
             connection.text_factory = _text
             _refuse_other_files(connection, path)
             for walk in _walks(connection, rooms):
+                stated[walk.stated.name] = walk.stated
                 room = walk.verify()
                 verified.append(room)
             if not rooms:
                 _verify_whole(connection)
+                _verify_index(path.with_name(SEARCH), reader, stated)
     except _Found as found:
         return Report(verified, found.flaw)
     return Report(verified, None)
@@ -112,7 +119,8 @@ class _Walk:
     def __init__(self, connection: "Connection", number: int, stated: Room) -> None:
         self._connection = connection
         self._number = number
-        self._stated = stated
+        self.stated = stated
+        """The room as it is kept."""
         self._seq = stated.base
         self._hash = stated.base_hash if stated.base else chain.start(stated.name)
         # What went before the base is not known: from what is stated, the records after it must lead back there.
@@ -128,7 +136,7 @@ class _Walk:
                 record = self._record(row)
                 self._check(record)
                 self._made = rules.apply(self._made, record)
-        room, last = self._stated, self._seq
+        room, last = self.stated, self._seq
         if self._undeleted > 0:
             (self._seq,) = self._connection.execute(_ERASED_BY_NOBODY, (self._number,)).fetchone()
             self._fail("Its text was erased, and no deletion says so.")
@@ -143,7 +151,7 @@ class _Walk:
             self._fail("It is missing.")
         if tuple(map(type, row)) != _RECORD_TYPES:
             self._fail("It holds what is no text or no number where there should be one.")
-        return Record(self._stated.name, *row)
+        return Record(self.stated.name, *row)
 
     def _check(self, record: Record) -> None:
         if record.erased:
@@ -161,7 +169,7 @@ class _Walk:
         self._undeleted += record.kind == "say" and bool(record.erased)
 
     def _check_reference(self, record: Record) -> None:
-        if 0 < record.about <= self._stated.base:
+        if 0 < record.about <= self.stated.base:
             return  # Retention took it.
         found = self._connection.execute(_ABOUT, (self._number, record.about)).fetchone()
         if found is None or found[0] != "say" or record.about >= record.seq:
@@ -175,7 +183,7 @@ class _Walk:
             self._fail(f"It edits record {record.about}, and the text of only one of them is erased.")
 
     def _fail(self, what: str) -> NoReturn:
-        raise _Found(Flaw(self._stated.name, self._seq, what))
+        raise _Found(Flaw(self.stated.name, self._seq, what))
 
 
 def _text(data: bytes) -> str | bytes:
@@ -223,3 +231,11 @@ def _verify_whole(connection: "Connection") -> None:
     (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said != "ok":
         raise _Found(Flaw("", 0, f"SQLite finds the file damaged: {said!a}."))
+
+
+def _verify_index(path: Path, reader: Reader, rooms: Mapping[str, Room]) -> None:
+    """Check that the search index, where it is level with the store, holds what the store holds. Raises _Found."""
+    # The reader still sees the same moment, and no text in it but what was found to be one.
+    what = check(path, reader, rooms)
+    if what is not None:
+        raise _Found(Flaw("", 0, what))

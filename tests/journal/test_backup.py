@@ -23,6 +23,7 @@ from securechat.errors import AlreadyExists, BackupError, NotFound, StorageFaile
 from securechat.journal import backup as backup_module
 from securechat.journal.backup import AUTHORITY_KEY, PARTS, STORE, SUMS, backup, restore, unpacked_store
 from securechat.journal.store import Store
+from securechat.journal.verify import verify_store
 from tests.journal.support import RunningJournal, change, running_journal, said
 
 ALWAYS = [name for name in PARTS if name != AUTHORITY_KEY]
@@ -252,6 +253,9 @@ def test_a_backup_under_load_is_the_store_at_one_moment(tmp_path: Path, file: Pa
     assert before <= lobby.head - 1 <= after + 1
     assert [record.seq for record in records] == list(range(1, lobby.head + 1))
     assert (records[-1].time, records[-1].hash) == (lobby.time, lobby.hash)
+    report = verify_store(tmp_path / "again" / STORE)
+    assert report.flaw is None
+    assert [(room.head, room.hash) for room in report.rooms] == [(lobby.head, lobby.hash)]
 
 
 def test_the_store_in_a_backup_can_be_seen_without_a_home(home: Path, file: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from securechat.chat.model import Expire, Proposal, Record
 from securechat.chat.names import LOBBY
 from securechat.errors import NotFound, StorageFailed
 from securechat.journal.journal import Submission
+from securechat.journal.search import Index
 from securechat.journal.store import Reader, Store
 from securechat.journal.verify import Flaw, Report, verify_store
 from tests.journal.support import RunningJournal, change, running_journal, said
@@ -432,6 +433,31 @@ def test_an_index_that_does_not_go_with_its_table_is_found(path: Path) -> None:
     found = flaw(path)
     assert (found.room, found.seq) == ("", 0)
     assert found.what.startswith("SQLite finds the file damaged: ")
+
+
+# --- the search index ---------------------------------------------------------------------------------
+
+
+def _follow(path: Path) -> None:
+    """Make the search index beside the store."""
+    with closing(Reader(path)) as reader, closing(Index(path.with_name("search.db"))) as index:
+        while index.follow(reader, {room.name: room for room in reader.rooms()}):
+            pass
+
+
+def test_a_search_index_that_holds_what_the_store_holds_is_in_order(path: Path) -> None:
+    _follow(path)
+    assert verify_store(path).flaw is None
+
+
+def test_a_search_index_that_holds_something_else_is_found_when_the_whole_file_is_verified(path: Path) -> None:
+    _follow(path)
+    with edited(path.with_name("search.db")) as connection:
+        connection.execute("UPDATE documents SET text = 'other words' WHERE sender = 'bob'")
+    found = flaw(path)
+    assert (found.room, found.seq) == ("", 0)
+    assert "search index" in found.what
+    assert verify_store(path, [LOBBY]).flaw is None
 
 
 # --- files that are no store --------------------------------------------------------------------------
