@@ -15,7 +15,7 @@ from tests.server.support import DEADLINE, PASSWORD, Peer
 ROOM: Final = "lobby"
 
 WINDOW: Final = 24
-"""Messages that an author has on their way at most."""
+"""Messages that an author has on their way at most, where a test says nothing else."""
 
 RETRY_SECONDS: Final = 0.05
 """Between two attempts to reach a server that is not there."""
@@ -78,7 +78,7 @@ class Stage:
 class Author:
     """One author: what it said, what it was told, and what it heard. Runs on a thread of its own."""
 
-    def __init__(self, name: str, stage: Stage) -> None:
+    def __init__(self, name: str, stage: Stage, window: int = WINDOW) -> None:
         self.said: dict[str, str] = {}
         self.acknowledged: dict[str, int] = {}
         self.connections = 0
@@ -93,6 +93,7 @@ class Author:
         self.failure: BaseException | None = None
         self._name = name
         self._stage = stage
+        self._window = window
         self._waiting: dict[str, str] = {}
         self._cursor: int | None = None
 
@@ -135,8 +136,8 @@ class Author:
         while not self._stage.ending or self._waiting:
             new = {}
             # Half a window at a time: writes of several messages, as busy clients make them.
-            if len(self._waiting) <= WINDOW // 2 and not self._stage.ending:
-                numbers = range(len(self.said), len(self.said) + WINDOW - len(self._waiting))
+            if len(self._waiting) <= self._window // 2 and not self._stage.ending:
+                numbers = range(len(self.said), len(self.said) + self._window - len(self._waiting))
                 new = {id: text_of(id) for id in (f"{self._name}-{number}" for number in numbers)}
                 self.said |= new
                 self._waiting |= new

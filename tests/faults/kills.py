@@ -44,7 +44,7 @@ def kill_servers(folder: Path, kills: int, seed: int) -> Report:
             with started(home) as process:
                 early = chance.randrange(EARLY) == 0
                 if not early:
-                    stage.open(port_of(process))
+                    stage.open(port_of(process, home))
                     stage.wait_acknowledged(chance.randint(1, 300))
                 # And a moment more: not always in the same step of an acknowledgement, or anywhere in the start.
                 with suppress(subprocess.TimeoutExpired):
@@ -54,7 +54,7 @@ def kill_servers(folder: Path, kills: int, seed: int) -> Report:
                 interrupted += sum(author.waiting for author in authors)
                 killed += process.wait(DEADLINE) == -signal.SIGKILL
         with started(home) as process:
-            stage.open(port_of(process))
+            stage.open(port_of(process, home))
             finish()
             process.terminate()
             assert process.wait(DEADLINE) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from securechat.chat.model import Record
 from securechat.journal.store import Store
+from securechat.journal.verify import verify_store
 from tests.faults.authors import ROOM
 from tests.project.tree import ROOT, environment
 
@@ -29,17 +30,19 @@ def started(home: Path, wrapper: Sequence[str] = ()) -> Iterator[subprocess.Pope
             process.kill()
 
 
-def port_of(process: subprocess.Popen[str]) -> int:
+def port_of(process: subprocess.Popen[str], home: Path) -> int:
     """Wait until it serves."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line.startswith("securechat is listening on 127.0.0.1:"), line
+    assert line.startswith("securechat is listening on 127.0.0.1:"), (home / "stderr").read_text()
     return int(line.rpartition(":")[2])
 
 
 def log_of(home: Path) -> list[Record]:
-    """The whole log of the room, as the store of a server that has ended has it."""
-    with closing(Store(home / "chat.db", "full")) as store, closing(store.reader()) as reader:
-        (verdict,) = store.connection.execute("PRAGMA integrity_check").fetchone()
-        assert verdict == "ok"
-        return reader.page(ROOM, after=0, limit=1_000_000_000, max_bytes=1 << 60).records
+    """The whole log of the room, as the store of a server that has ended has it; it verifies."""
+    path = home / "chat.db"
+    with closing(Store(path, "full")) as store, closing(store.reader()) as reader:
+        log = reader.page(ROOM, after=0, limit=1_000_000_000).records
+    flaw = verify_store(path).flaw
+    assert flaw is None, flaw
+    return log

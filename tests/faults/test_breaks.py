@@ -14,9 +14,9 @@ from tests.server.support import Peer, make_home, running_server
 
 
 def test_connections_that_break_at_any_byte_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
-    report = break_connections(tmp_path, 15, seed)
+    report = break_connections(tmp_path, 10, seed)
     assert report.counts.flawless, report
-    assert report.breaks == 15
+    assert report.breaks == 10
     assert report.resent > 0
     assert report.misheard == 0
     assert report.undisturbed == 1
