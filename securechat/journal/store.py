@@ -79,11 +79,9 @@ _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _PAGE: Final = """
     SELECT seq, kind, sender, id, time, text, target, about, salt, erased, hash FROM records
     WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
-# Times never go backwards in a room, so that the oldest records are those of the lowest numbers.
-_OLDER: Final = """
-    SELECT max(seq) FROM (
-        SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
-    ) WHERE time < ?"""
+_NEWEST_EDIT: Final = """
+    SELECT max(seq) FROM records
+    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND about = ? AND kind = 'edit'"""
 
 _OWNERSHIP: Final = "Look at the owner and the permissions of the file and of its folder."
 _FAILURES: Final = {
@@ -333,6 +331,18 @@ class Reader:
         if after is None:
             records.reverse()
         return Page(records, more)
+
+    def text_of(self, room: str, seq: int) -> Record | None:
+        """The record that holds what a say says now: its newest edit, else itself; None when it is gone or erased.
+
+        Raises StorageFailed.
+        """
+        try:
+            ((edit,),) = self._connection.execute(_NEWEST_EDIT, (room, seq))
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        found = self.page(room, after=(edit or seq) - 1, limit=1).records
+        return found[0] if found and found[0].seq == (edit or seq) and found[0].text else None
 
     def rooms(self) -> list[Room]:
         """Read every room with its members. Raises StorageFailed."""

@@ -109,8 +109,8 @@ def find(request: Search, rooms: Collection[str], viewer: str) -> Callable[[Find
         )
         found = []
         for hit in hits[: request.limit]:
-            record = _record(finder.reader, hit.room, hit.seq)
-            if record is not None and record.text:  # else it was erased since it was indexed
+            record = finder.reader.text_of(hit.room, hit.seq)
+            if record is not None:  # else it was erased since it was indexed
                 event = record_event(record, viewer)
                 found.append(Hit(room=event.room, record=event))
         return NativeProtocol.encode(Found(ref=request.ref, hits=tuple(found), more=len(hits) > request.limit))

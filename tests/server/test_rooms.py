@@ -137,3 +137,14 @@ def test_what_was_said_is_found_by_those_who_are_in_the_room_alone(server: Serve
         assert len(_ask(bob, "search", text="fo", room="lobby")["hits"]) == 1  # type: ignore[arg-type] # a list
         assert _ask(bob, "search", text="fox", **{"from": "bob"})["hits"] == []
         assert _ask(bob, "search", text="fox", room="@carol")["code"] == "no-such-room"
+
+
+def test_an_edited_message_is_found_by_what_it_says_now(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as alice:
+        said = alice.say("tea at four", id="one")["seq"]
+        _ask(alice, "edit", id="two", room="lobby", seq=said, text="tea at five")
+        hits: list[dict[str, dict[str, object]]] = []
+        while not hits:
+            hits = _ask(alice, "search", text="five")["hits"]  # type: ignore[assignment] # a list of hits
+        assert [(hit["record"]["type"], hit["record"]["text"]) for hit in hits] == [("edit", "tea at five")]
+        assert _ask(alice, "search", text="four")["hits"] == []
