@@ -31,8 +31,8 @@ def verify(
 ) -> None:
     """Prove that nothing stored was lost or changed.
 
-    Checks every record: that no number is missing, that each follows from the one before it, that no id is used twice,
-    and that what it refers to is there; then, unless rooms are named, the file as a whole and the search index. A
+    Checks every record: that no number is missing, that each follows from the one before it, and that what it refers
+    to is there; then, unless rooms are named, that no id is used twice, the file as a whole and the search index. A
     server may run meanwhile. Prints each room with its records and its head; exits with 1 at the first bad record.
     """
     from securechat.journal.backup import STORE, unpacked_store
