@@ -122,6 +122,20 @@ class AlreadyExists(SecurechatError):
     exit_code = 7
 
 
+class ChainBroken(SecurechatError):
+    """What the server says of a room does not go on from what it said before: a record was changed, or is gone."""
+
+    exit_code = 8
+
+    def __init__(self, room: str, seq: int) -> None:
+        super().__init__(
+            f"Record {seq} of {room!a} is not what it was, or is gone: the chain of the room is broken.",
+            hint="Tell the operator, who can run: securechat verify",
+        )
+        self.room = room
+        self.seq = seq
+
+
 class CertificateError(SecurechatError):
     """A certificate or key is missing, malformed, out of date, or readable by others."""
 

@@ -35,6 +35,10 @@ def connect(
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print what is heard as JSON, one event a line.")] = False,
+    retry_seconds: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.0, help="Of a script: try so long to come back after a lost connection."),
+    ] = 60.0,
     home: Home = Path(),
 ) -> None:
     """Talk on a terminal, or from a script.
@@ -43,14 +47,15 @@ def connect(
 
     To a script, a line in is said in the first room, and a line out was heard: `[ROOM] SENDER: TEXT`, one line of
     UTF-8 for each message of others, or with --jsonl the JSON frame of each event. At the end of the input it waits
-    for the last acknowledgement. It exits with 0 when everything is stored, with 4 when something was refused, with
-    3 when the connection was lost before.
+    for the last acknowledgement. A lost connection is tried again, and nothing is said twice. It exits with 0 when
+    everything is stored, with 4 when something was refused, with 3 when the connection was lost for good before.
     """
     from securechat.certificates import CertificateFolder, client_context
     from securechat.chat.names import LOBBY
     from securechat.client.address import read_address
     from securechat.client.client import Client
     from securechat.client.lines import read_lines
+    from securechat.client.timeouts import Timeouts
 
     address = read_address(server)
     username = address.username or _login_name()
@@ -63,7 +68,11 @@ def connect(
         signal.signal(signal.SIGTERM, _terminated)
     lines = read_lines(sys.stdin.fileno())
     password = _password(f"{username}@{address}", is_script, lines if password_stdin else None, password_file)
-    with Client.connect(address.host, address.port, context, username, password, authority=authority) as client:
+    # A person sees that the connection is lost, and leaves when that is enough.
+    timeouts = Timeouts(outage=retry_seconds) if is_script else Timeouts()
+    with Client.connect(
+        address.host, address.port, context, username, password, authority=authority, timeouts=timeouts
+    ) as client:
         del password
         if is_script:
             from securechat.client.pipe import Pipe

@@ -5,51 +5,33 @@ server's frames mean, and when to lose patience. It is told the time, and knows 
 import enum
 from typing import Final
 
-import msgspec
-
 from securechat.client import text
 from securechat.client.address import Address
+from securechat.client.comeback import Comeback
 from securechat.client.exchange import Exchange, refusal
-from securechat.errors import Code, ProtocolError, Refused, SecurechatError, Unreachable
+from securechat.client.timeouts import Timeouts
+from securechat.errors import ChainBroken, Code, ProtocolError, Refused, SecurechatError, Unreachable
 from securechat.protocols.frames import (
     AnyEvent,
     Bye,
     Error,
     Hello,
-    Login,
     Logout,
     Ping,
     PingPeer,
     Pong,
+    Resume,
     Welcome,
 )
 from securechat.protocols.native import NativeClientProtocol
 
+MAY_RETURN: Final = frozenset(
+    {Code.THROTTLED, Code.TOO_MANY_REQUESTS, Code.TOO_SLOW, Code.STORAGE, Code.INTERNAL, Code.IDLE, Code.SHUTDOWN}
+)
+"""The reasons of a server that may let the same client in later. For all others a person is needed."""
+
 PROTOCOL: Final = 1
 """The version of the protocol that this client speaks."""
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a client waits, in seconds."""
-
-    connect: float = 10.0
-    """For each address of the host to accept."""
-
-    greet: float = 10.0
-    """For the TLS handshake, and as long again for the server's `hello`."""
-
-    login: float = 30.0
-    """For the answer to the login; longer than servers wait for one, for their hashing workers may be busy."""
-
-    answer: float = 30.0
-    """For the answer to a request."""
-
-    silence: float = 120.0
-    """Without a word from the server, which itself asks after 90 s whether the client is there: then it is asked,
-    and is gone after as long again."""
-
-    close: float = 0.9
-    """For the last bytes and the server's goodbye, so that closing ends within a second."""
 
 
 class Stage(enum.Enum):
@@ -65,15 +47,23 @@ class Stage(enum.Enum):
 class Dialogue:
     """One session with the server at `address`. Times are of the monotonic clock, in seconds."""
 
-    def __init__(self, address: Address, login: Login, exchange: Exchange, timeouts: Timeouts, now: float) -> None:
+    def __init__(
+        self, address: Address, comeback: Comeback, exchange: Exchange, timeouts: Timeouts, now: float
+    ) -> None:
         self.stage = Stage.GREETING
         self.outgoing: Final = bytearray()
         """What is to be sent; whoever sends takes it from the front."""
-        self.welcome: Welcome | None = None
+        self.in_since: float | None = None
+        """When the server let us in."""
         self.failure: SecurechatError | None = None
         """Why it is over, unless it was left."""
+        self.may_return = True
+        """Whether another connection may come to something, where a connection was lost."""
+        self.retry_after = 0.0
+        """Seconds for which the server asks to be left alone."""
         self._address = address
-        self._login = login
+        self._comeback = comeback
+        self._has_resumed = False
         self._exchange = exchange
         self._timeouts = timeouts
         self._protocol = NativeClientProtocol()
@@ -88,8 +78,15 @@ class Dialogue:
         try:
             events = self._protocol.receive(data)
         except ProtocolError as error:
+            self.may_return = False
             self._end(Unreachable(f"{self._address} does not speak the securechat protocol: {error.message}"))
             return
+        try:
+            self._take(events, now)
+        except ChainBroken as broken:
+            self.may_return, self.failure, self.stage = False, broken, Stage.OVER
+
+    def _take(self, events: list[AnyEvent], now: float) -> None:
         heard: list[AnyEvent] = []
         somebody_listens = not self.is_leaving
         for event in events:
@@ -164,28 +161,33 @@ class Dialogue:
         match event:
             case Hello() if self.stage is Stage.GREETING:
                 if event.protocol != PROTOCOL:
+                    self.may_return = False
                     what = f"{self._address} speaks version {event.protocol} of the protocol, this client {PROTOCOL}."
                     self._end(Unreachable(what, hint="Install a newer securechat."))
                     return
                 self._exchange.line_bytes = event.limits.line
-                self.outgoing.extend(NativeClientProtocol.encode(self._login))
+                opening = self._comeback.opening()
+                self._has_resumed = isinstance(opening, Resume)
+                self.outgoing.extend(NativeClientProtocol.encode(opening))
                 self.stage = Stage.LOGIN
                 self._deadline = now + self._timeouts.login
             case Welcome() if self.stage is Stage.LOGIN:
-                self.welcome = event
+                self._comeback.entered(event.token)
+                self.in_since = now
                 self.stage = Stage.IN
-                self._exchange.open()
+                self._exchange.opened(event)
             case Error() | Bye():
+                self.retry_after = event.retry_after or 0.0
+                self.may_return = event.code in MAY_RETURN
                 self._end(self._not_let_in(event))
             case _:
                 pass  # a newer server may say more
 
     def _not_let_in(self, event: Error | Bye) -> SecurechatError:
         if event.code == Code.BAD_CREDENTIALS:
-            return Refused(
-                f"{self._address} did not let {self._login.username} in: the username or the password is wrong.",
-                code=event.code,
-            )
+            what = f"{self._address} did not let {self._address.username} in: "
+            wrong = "log in anew." if self._has_resumed else "the username or the password is wrong."
+            return Refused(what + wrong, code=event.code)
         wait = f"Try again in {event.retry_after:g} s." if event.retry_after else "Try again later."
         if event.code == Code.THROTTLED:
             what = f"{self._address} lets nobody try so often."
@@ -198,6 +200,8 @@ class Dialogue:
         if isinstance(event, Error) and event.ref is None:
             self._refused = event
         elif isinstance(event, Bye):
+            self.retry_after = event.retry_after or 0.0
+            self.may_return = event.code in MAY_RETURN
             self._end(_farewell(event))
 
     def _end(self, failure: SecurechatError | None) -> None:
@@ -207,8 +211,8 @@ class Dialogue:
 
 
 def _farewell(bye: Bye) -> SecurechatError:
-    """The server's goodbye in words; only an account that was changed or removed is a refusal."""
+    """The server's goodbye in words; only where it wants nobody back it is a refusal."""
     what = f"The server ended the connection: {text.line(bye.message or bye.code)}"
-    if bye.code == Code.ACCOUNT_CHANGED:
+    if bye.code in (Code.ACCOUNT_CHANGED, Code.REVOKED, Code.BAD_CREDENTIALS):
         return Refused(what, code=bye.code)
     return Unreachable(what, hint=f"Try again in {bye.retry_after:g} s." if bye.retry_after else "")

@@ -1,146 +1,174 @@
-"""What the threads of one client share: requests that wait for their answer, lines that wait for their
-acknowledgement, and what was heard. Callers leave notes here; the thread that owns the socket takes them and brings
-the answers. It knows frames, and nothing of sockets or TLS.
+"""What the threads of one client share: lines and requests on their way, over all its connections, and what was heard.
+Callers leave notes here; the thread that owns the socket takes them and brings the answers. It knows frames, and
+nothing of sockets or TLS.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from securechat.client import text
+from securechat.client.outbox import Line, Outbox
+from securechat.client.pending import REPEATABLE, Pending, Question, Slot, out_of_place
+from securechat.client.reading import Reading
 from securechat.errors import Code, Refused, SecurechatError, Unreachable
-from securechat.limits import CLIENT_EVENTS, CLIENT_IN_FLIGHT
-from securechat.protocols.frames import Ack, Answer, AnyEvent, AnyRequest, Error, Say
+from securechat.limits import (
+    CLIENT_EVENTS,
+    CLIENT_IN_FLIGHT,
+    CLIENT_OUTBOX,
+    ROOM_NAME_LENGTH,
+    ROOMS_PER_REQUEST,
+    Limits,
+)
+from securechat.protocols.frames import (
+    Answer,
+    AnyEvent,
+    AnyRecord,
+    AnyRequest,
+    Error,
+    RecordEvent,
+    Say,
+    Welcome,
+)
 from securechat.protocols.native import NativeClientProtocol
 
 A = TypeVar("A", bound=Answer)
 
 
-class Pending:
-    """One line that was said, and what became of it: `pending`, then `stored` with its number or `failed`."""
+class Lost(msgspec.Struct, frozen=True):
+    """The connection was lost for this reason (one safe sentence); the client is trying to come back."""
 
-    def __init__(self, id: str, room: str, text: str, changed: threading.Condition) -> None:
-        self.id: Final = id
+    reason: str
+
+
+class Back(msgspec.Struct, frozen=True):
+    """The client has come back: what was missed follows, and what was said meanwhile is sent."""
+
+
+Heard: TypeAlias = AnyEvent | Lost | Back
+"""What `events()` gives."""
+
+
+class Tap:
+    """The records of one room as they come, for one reader of it; at most CLIENT_EVENTS of them wait."""
+
+    def __init__(self, room: str) -> None:
         self.room: Final = room
-        self.text: Final = text
-        self._changed = changed
-        self._outcome: Ack | SecurechatError | None = None
-
-    def __repr__(self) -> str:
-        return f"Pending({self.id!r}, {self.room!r}, {self.state})"
-
-    @property
-    def state(self) -> Literal["pending", "stored", "failed"]:
-        """Where it is on its way; the last two are final."""
-        if self._outcome is None:
-            return "pending"
-        return "stored" if isinstance(self._outcome, Ack) else "failed"
-
-    @property
-    def seq(self) -> int:
-        """Its number in the room; 0 until it is stored."""
-        return self._outcome.seq if isinstance(self._outcome, Ack) else 0
-
-    @property
-    def failure(self) -> SecurechatError | None:
-        """Why it failed: Refused (it is not stored), or Unreachable (it may be stored); None while it has not."""
-        return self._outcome if isinstance(self._outcome, SecurechatError) else None
-
-    def wait(self, seconds: float | None = None) -> Ack:
-        """Wait for the acknowledgement: the record is on the server's disk.
-
-        Raises Refused, Unreachable when the connection ended first, and TimeoutError after `seconds`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._outcome is not None, seconds):
-                raise TimeoutError
-        if isinstance(self._outcome, Ack):
-            return self._outcome
-        assert self._outcome is not None
-        raise self._outcome
-
-    def settle(self, outcome: Answer | SecurechatError) -> None:
-        """Take the outcome; called once, with the lock held."""
-        if isinstance(outcome, Ack | SecurechatError):
-            self._outcome = outcome
-        else:
-            self._outcome = _out_of_place(outcome)
-
-
-class _Question:
-    """A request that waits for its answer."""
-
-    def __init__(self) -> None:
-        self.outcome: Answer | SecurechatError | None = None
-
-    def settle(self, outcome: Answer | SecurechatError) -> None:
-        self.outcome = outcome
+        self.records: deque[AnyRecord] = deque()
+        self.is_stale = False
+        """Some did not fit, or the connection is another: behind those that wait, others may be missing."""
 
 
 class Exchange:
-    """One connection's; `notify` tells the thread that owns the socket that there is something to do."""
+    """One client's; `notify` tells the thread that owns the socket that there is something to do."""
 
-    def __init__(self, notify: Callable[[], None]) -> None:
-        self.line_bytes = 0
+    def __init__(self, notify: Callable[[], None], outbox: Outbox | None = None) -> None:
+        self.line_bytes = Limits().line_bytes
         """The longest line that the server takes; it says so in its `hello`."""
+        self.welcome: Welcome | None = None
+        """What the server said when it let us in the last time."""
+        self.reading: Final = Reading()
+        self.left_over: Final[list[Pending]] = []
+        """The lines that an earlier run left in the outbox."""
         self._notify = notify
+        self._outbox = outbox
         self._changed = threading.Condition()
-        self._notes: list[bytes] = []
-        self._waiting: dict[str, Pending | _Question] = {}
+        self._waiting: deque[Slot] = deque()  # to be sent
+        self._sent: dict[str, Slot] = {}  # not answered, by ref
+        self._lines: dict[str, Pending] = {}  # not settled, by id
         self._in_flight = 0
         self._requests = 0
-        self._heard: deque[AnyEvent] = deque()
-        self._is_open = False
+        self._is_listened_to = False
+        self._heard: deque[Heard] = deque()
+        self._taps: list[Tap] = []
+        self._is_in = False
         self._is_over = False
         self._failure: SecurechatError | None = None
+        for line in outbox.lines() if outbox else ():
+            self._take_up(line)
 
     # --- what callers do, on any thread -----------------------------------------------------------
 
-    def wait_open(self) -> None:
-        """Wait until the server let us in; raises what came instead."""
+    def wait_in(self) -> bool:
+        """Wait until the server has let us in; False when the client was closed. Raises what else ended it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_open or self._is_over)
-            if not self._is_open:
-                raise self._end_for_callers()
+            self._changed.wait_for(lambda: self._is_in or self._is_over)
+            if self._failure is not None:
+                raise self._failure
+            return not self._is_over
 
-    def ask(self, request: AnyRequest, answer: type[A], seconds: float) -> A:
-        """Send a request and wait for the answer to it.
+    @property
+    def is_in(self) -> bool:
+        """Whether there is a connection, and the server has let us in."""
+        return self._is_in
 
-        Raises Refused for an `error`, Unreachable when none came or the connection ended.
+    def ask(self, request: AnyRequest, answer: type[A], seconds: float, *, is_followed: bool = True) -> A:
+        """Send a request and wait for the answer to it, also over a new connection where asking twice does no harm.
+
+        Raises Refused for an `error`, Unreachable when none came or the client ended.
         """
-        question = _Question()
         with self._changed:
-            ref = self._send(request, question)
+            question = Question(self.reading.asks(request) if is_followed else request, is_followed=is_followed)
+            self._write_note(question)
+            self._hand_over(question)
             self._changed.wait_for(lambda: question.outcome is not None, seconds)
-            self._waiting.pop(ref, None)
+            question.is_given_up = True
+            self._sent.pop(question.ref, None)
         outcome = question.outcome
         if outcome is None:
             raise Unreachable(f"The server gave no answer within {seconds:g} seconds.")
         if isinstance(outcome, SecurechatError):
             raise outcome
         if not isinstance(outcome, answer):
-            raise _out_of_place(outcome)
+            raise out_of_place(outcome)
         return outcome
 
-    def say(self, room: str, text: str, id: str) -> Pending:
-        """Hand over a line; waits while CLIENT_IN_FLIGHT lines are not answered. Raises Unreachable after the end."""
-        pending = Pending(id, room, text, self._changed)
+    def send(self, say: Say, seconds: float) -> Pending:
+        """Hand over a line, which is in the outbox then; waits while CLIENT_OUTBOX lines are on their way.
+
+        Raises Unreachable after `seconds` of waiting, and after the end what ended the client; SecurechatError where
+        the outbox cannot be written.
+        """
+        pending = Pending(say, self._changed)
         with self._changed:
-            self._changed.wait_for(lambda: self._in_flight < CLIENT_IN_FLIGHT or self._is_over)
+            twin = self._lines.get(say.id)
+            if twin is not None:
+                if twin.request == say:
+                    return twin
+                raise Refused("Something else is on its way under this id.", code=Code.ID_REUSED)
+            if not self._changed.wait_for(lambda: len(self._lines) < CLIENT_OUTBOX or self._is_over, seconds):
+                raise Unreachable(f"{CLIENT_OUTBOX} lines are on their way already, and none was stored for a while.")
             if self._is_over:
                 raise self._end_for_callers()
-            self._in_flight += 1
             try:
-                self._send(Say(id=id, room=room, text=text), pending)
+                self._write_note(pending)
             except Refused as refused:
-                self._settle(pending, refused)
+                pending.settle(refused)
+                return pending
+            self._lines[say.id] = pending
+        self._keep(pending)
+        with self._changed:
+            if not self._is_over:
+                self._hand_over(pending)
         return pending
 
-    def events(self) -> Iterator[AnyEvent]:
-        """What is heard, each event once. Ends when the client was closed; raises what else ended the connection."""
+    def forget(self, pending: Pending) -> None:
+        """Drop a line that failed from the outbox."""
+        with self._changed:
+            if pending in self.left_over:
+                self.left_over.remove(pending)
+        if self._outbox and pending.state == "failed":
+            self._outbox.settle([pending.id])
+
+    def listen(self) -> None:
+        """From now on, keep for `events` what is heard."""
+        self._is_listened_to = True
+
+    def events(self) -> Iterator[Heard]:
+        """What is heard, each event once. Ends when the client was closed; raises what else ended it."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._heard or self._is_over)
@@ -154,79 +182,229 @@ class Exchange:
                 self._notify()
             yield event
 
+    def tap(self, room: str) -> Tap:
+        """Have the records of a room given to one reader, as they come."""
+        tap = Tap(room)
+        with self._changed:
+            self._taps.append(tap)
+        return tap
+
+    def close_tap(self, tap: Tap) -> None:
+        """Give nothing more to this reader."""
+        with self._changed:
+            self._taps.remove(tap)
+
+    def draw(self, tap: Tap) -> AnyRecord | None:
+        """The next record; None where others may be missing behind the last one, or the client is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: tap.records or tap.is_stale or self._is_over)
+            return tap.records.popleft() if tap.records else None
+
+    def refill(self, tap: Tap) -> None:
+        """Begin again, with nothing in it."""
+        with self._changed:
+            tap.records.clear()
+            tap.is_stale = False
+
     # --- what the owner of the socket does --------------------------------------------------------
 
-    def take(self) -> bytes:
-        """What is to be sent, in the order in which it was left here."""
+    def take(self, *, all: bool = False) -> bytes:
+        """What is to be sent, in the order in which it was left here; `all`, though CLIENT_IN_FLIGHT lines are."""
+        notes: list[bytes] = []
         with self._changed:
-            notes = b"".join(self._notes)
-            self._notes.clear()
-        return notes
+            while self._waiting:
+                slot = self._waiting[0]
+                if isinstance(slot, Pending):
+                    if self._in_flight >= CLIENT_IN_FLIGHT and not all:
+                        break
+                    self._in_flight += 1
+                self._waiting.popleft()
+                if isinstance(slot, Pending) or not slot.is_given_up:
+                    slot.was_sent = True
+                    self._sent[slot.ref] = slot
+                    notes.append(slot.note)
+        return b"".join(notes)
 
     @property
     def has_room(self) -> bool:
         """Whether more may be read: what was heard and not taken yet is within its limit."""
         return len(self._heard) < CLIENT_EVENTS
 
-    def open(self) -> None:
-        """The server let us in."""
+    def opened(self, welcome: Welcome) -> None:
+        """The server let us in, the first time or again: reading goes on where it ended, then what waits is sent.
+
+        Raises ChainBroken where a room is not what it was.
+        """
         with self._changed:
-            self._is_open = True
+            self.reading.rooms_a_sync = _rooms_in(self.line_bytes)
+            for request in reversed(self.reading.welcomed(welcome)):
+                self._ask_first(request)
+            if self.welcome is not None and self._is_listened_to:
+                self._heard.append(Back())
+            self.welcome = welcome
+            self._is_in = True
             self._changed.notify_all()
 
     def hear(self, events: list[AnyEvent], *, keep: bool) -> None:
         """Bring answers to those who wait for them; keep the rest, and what became of lines, for `events()`.
 
         An answer that nobody waits for any more is dropped; `keep` is False where nobody will read what is heard.
+        Raises ChainBroken where a room does not go on from what was heard of it.
         """
+        settled: list[Pending] = []
+        try:
+            with self._changed:
+                try:
+                    for event in events:
+                        is_new = self._hear(event, settled)
+                        if is_new and keep and self._is_listened_to:
+                            self._heard.append(event)
+                finally:
+                    self._changed.notify_all()
+        finally:
+            self._write_down(settled)
+
+    def lost(self, failure: SecurechatError) -> None:
+        """The connection is over, and another one is tried: what has no answer is sent again there, if that is safe."""
         with self._changed:
-            for event in events:
-                slot = self._waiting.pop(event.ref, None) if isinstance(event, Answer) and event.ref else None
-                if slot is not None:
-                    assert isinstance(event, Answer)
-                    self._settle(slot, refusal(event) if isinstance(event, Error) else event)
-                if keep and (isinstance(slot, Pending) or not isinstance(event, Answer) or _is_unasked(event)):
-                    self._heard.append(event)
+            if self._is_in and self._is_listened_to:
+                if self._heard and isinstance(self._heard[-1], Back):
+                    self._heard.pop()  # nobody has looked since the last time: the loss is told already
+                else:
+                    self._heard.append(Lost(failure.message))
+            self._is_in = False
+            self._in_flight = 0
+            unanswered = [*self._sent.values(), *self._waiting]
+            self._sent.clear()
+            self._waiting.clear()
+            for slot in unanswered:
+                if isinstance(slot, Question) and slot.is_own:
+                    continue  # asked anew by the next welcome
+                if slot.was_sent and not isinstance(slot.request, REPEATABLE):
+                    slot.settle(Unreachable("The connection was lost before the answer came; it may be done."))
+                else:
+                    self._waiting.append(slot)
+            for tap in self._taps:
+                tap.is_stale = True
             self._changed.notify_all()
 
     def end(self, failure: SecurechatError | None) -> None:
-        """The connection is over: because it was closed here (None), or for this reason. Nobody waits any longer."""
+        """The client is over: because it was closed (None), or for this reason. Nobody waits any longer."""
         with self._changed:
+            self._is_in = False
             self._is_over = True
             self._failure = failure
-            for slot in self._waiting.values():
-                lost = Unreachable("The connection ended before the acknowledgement came; it may be stored.")
-                self._settle(slot, lost if isinstance(slot, Pending) else self._end_for_callers())
+            for slot in (*self._sent.values(), *self._waiting):
+                if isinstance(slot, Question):
+                    slot.settle(self._end_for_callers())
+            for line in self._lines.values():
+                line.settle(Unreachable(_unfinished(line, is_kept=self._outbox is not None)))
+            self._sent.clear()
             self._waiting.clear()
+            self._lines.clear()
             self._changed.notify_all()
+        if self._outbox:
+            self._outbox.close()
 
-    # --- within -------------------------------------------------------------------------------------
+    # --- within, with the lock held ---------------------------------------------------------------
 
-    def _send(self, request: AnyRequest, slot: Pending | _Question) -> str:
+    def _hand_over(self, slot: Slot) -> None:
         if self._is_over:
             raise self._end_for_callers()
+        self._waiting.append(slot)
+        self._notify()
+
+    def _ask_first(self, request: AnyRequest) -> None:
+        """Send a request of the client's own before all that waits."""
+        question = Question(request, is_own=True)
+        self._write_note(question)
+        self._waiting.appendleft(question)
+        self._notify()
+
+    def _write_note(self, slot: Slot) -> None:
+        """Write the request as it will be sent. Raises Refused for what no server takes."""
         self._requests += 1
-        ref = str(self._requests)
+        slot.ref = str(self._requests)
         try:
-            note = NativeClientProtocol.encode(msgspec.structs.replace(request, ref=ref))
+            slot.note = NativeClientProtocol.encode(msgspec.structs.replace(slot.request, ref=slot.ref))
         except UnicodeEncodeError:
             raise Refused("The text holds half of a character (a surrogate).", code=Code.BAD_TEXT) from None
-        if len(note) > self.line_bytes:
+        if len(slot.note) > self.line_bytes:
             # The server would close the connection for it.
             raise Refused(f"It is too long: {self.line_bytes} bytes are the most.", code=Code.TOO_LONG)
-        self._notes.append(note)
-        self._waiting[ref] = slot
-        self._notify()
-        return ref
 
-    def _settle(self, slot: Pending | _Question, outcome: Answer | SecurechatError) -> None:
-        slot.settle(outcome)
+    def _hear(self, event: AnyEvent, settled: list[Pending]) -> bool:
+        """Take one event; whether it is for `events()`."""
+        if isinstance(event, RecordEvent):
+            return self._hear_record(event)
+        if not isinstance(event, Answer):
+            return True
+        slot = self._sent.pop(event.ref, None) if event.ref else None
+        if slot is None:
+            return event.ref is None and isinstance(event, Error)
+        outcome = refusal(event) if isinstance(event, Error) else event
         if isinstance(slot, Pending):
             self._in_flight -= 1
-            self._changed.notify_all()
+            self._lines.pop(slot.id, None)
+            settled.append(slot)
+            if self._waiting:
+                self._notify()
+            slot.settle(outcome)
+            return True
+        slot.settle(outcome)
+        if slot.is_followed:
+            self.reading.answered(slot.request, outcome)
+        return False
+
+    def _hear_record(self, record: AnyRecord) -> bool:
+        for tap in self._taps:
+            if tap.room == record.room and not tap.is_stale:
+                tap.is_stale = len(tap.records) >= CLIENT_EVENTS
+                if not tap.is_stale:
+                    tap.records.append(record)
+        if not self._is_listened_to:
+            self.reading.passes(record)
+            return False
+        is_next, request = self.reading.hears(record)
+        if request is not None:
+            self._ask_first(request)
+        return is_next
 
     def _end_for_callers(self) -> SecurechatError:
         return self._failure or Unreachable("The connection was closed.")
+
+    # --- the outbox -------------------------------------------------------------------------------
+
+    def _take_up(self, line: Line) -> None:
+        say = Say(id=line.id, room=line.room, text=line.text, reply_to=line.reply_to or None)
+        pending = Pending(say, self._changed)
+        self.left_over.append(pending)
+        if line.code:
+            pending.settle(Refused(line.reason, code=line.code))
+            return
+        self._write_note(pending)
+        self._lines[pending.id] = pending
+        self._waiting.append(pending)
+
+    def _keep(self, pending: Pending) -> None:
+        if self._outbox is None:
+            return
+        say = pending.request
+        try:
+            self._outbox.add(Line(say.id, say.room, say.text, say.reply_to or 0))
+        except SecurechatError:
+            with self._changed:
+                self._lines.pop(say.id, None)
+            raise
+
+    def _write_down(self, settled: list[Pending]) -> None:
+        if self._outbox is None or not settled:
+            return
+        refusals = [(line.id, line.failure) for line in settled if isinstance(line.failure, Refused)]
+        self._outbox.settle(
+            [line.id for line in settled if line.state == "stored"],
+            [(id, refused.code, refused.message) for id, refused in refusals],
+        )
 
 
 def refusal(error: Error) -> Refused:
@@ -234,9 +412,14 @@ def refusal(error: Error) -> Refused:
     return Refused(text.line(error.message), code=error.code, retry_after=error.retry_after)
 
 
-def _is_unasked(event: Answer) -> bool:
-    return isinstance(event, Error) and event.ref is None
+def _rooms_in(line_bytes: int) -> int:
+    """How many rooms and their cursors surely fit in one line: each takes a name, a number and four marks."""
+    return max(0, min(ROOMS_PER_REQUEST, (line_bytes - 128) // (ROOM_NAME_LENGTH + 20)))
 
 
-def _out_of_place(answer: Answer) -> Unreachable:
-    return Unreachable(f"The server gave an answer of another kind: {type(answer).__name__}.")
+def _unfinished(line: Pending, *, is_kept: bool) -> str:
+    if is_kept:
+        return "The connection ended before the acknowledgement came; the line is kept, and sent again the next time."
+    if line.was_sent:
+        return "The connection ended before the acknowledgement came; it may be stored."
+    return "The connection ended before it was sent; it is not stored."

@@ -17,11 +17,12 @@ import msgspec
 from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
-from securechat.client.exchange import Pending
+from securechat.client.exchange import Back, Heard, Lost
 from securechat.client.ids import new_id
 from securechat.client.lines import LINE_BYTES
-from securechat.errors import Code, Refused, SecurechatError
-from securechat.protocols.frames import AnyEvent, Error, Join, Joined, Message, Sync, Synced
+from securechat.client.pending import Pending
+from securechat.errors import Code, Refused, SecurechatError, Unreachable
+from securechat.protocols.frames import Error, Join, Joined, Message, Sync, Synced
 
 
 class Pipe:
@@ -31,6 +32,8 @@ class Pipe:
         self, client: Client, rooms: list[str], lines: Iterable[tuple[int, bytes | None]], *, as_json: bool
     ) -> None:
         self._client = client
+        self._events = client.events()
+        self._patience = min(client.timeouts.outage + client.timeouts.answer, threading.TIMEOUT_MAX)
         self._rooms = rooms
         self._lines = lines
         self._as_json = as_json
@@ -38,18 +41,18 @@ class Pipe:
         self._own: set[str] = set()
         self._lock = threading.Lock()
         self._unanswered: deque[tuple[int, Pending]] = deque()
-        self._lines_read = self._refused = self._unknown = 0
+        self._lines_read = self._refused = self._unknown = self._sent = 0
         self._failure: SecurechatError | None = SecurechatError("The input was not read to its end.")
 
     def run(self) -> None:
         """Say and hear until the end of the input and the last acknowledgement; what befalls a line goes to stderr.
 
-        Raises Refused when a room or a line was refused, Unreachable when the connection ended first.
+        Raises Refused when a room or a line was refused, Unreachable when the connection was lost for good before.
         """
         # A daemon: when the connection ends, it may wait for a line that never comes.
         threading.Thread(target=self._speak, name="securechat-speak", daemon=True).start()
         try:
-            for event in self._client.events():
+            for event in self._events:
                 self._write(event)
         except SecurechatError as error:
             self._failure = error
@@ -69,8 +72,10 @@ class Pipe:
                 self._sweep()
             for _, pending in tuple(self._unanswered):
                 with contextlib.suppress(SecurechatError):
-                    pending.wait()
+                    pending.wait(self._patience)
             self._failure = None
+        except TimeoutError:
+            self._failure = Unreachable(f"There was no acknowledgement within {self._patience:g} seconds.")
         except SecurechatError as error:
             self._failure = error
         finally:
@@ -91,7 +96,7 @@ class Pipe:
         own = new_id()
         if not self._as_json:
             self._own.add(own)  # first: it may be heard before `say` returns
-        pending = self._client.say(self._rooms[0], said, own)
+        pending = self._client.send(self._rooms[0], said, id=own, seconds=self._patience)
         with self._lock:
             self._unanswered.append((number, pending))
 
@@ -105,6 +110,7 @@ class Pipe:
                     self._refuse(number, str(pending.failure))
                 elif pending.failure is not None:
                     self._unknown += 1
+                    self._sent += pending.was_sent
 
     def _refuse(self, number: int, reason: str) -> None:
         self._refused += 1
@@ -117,15 +123,19 @@ class Pipe:
         counts = f"{missing} of {self._lines_read} lines {'is' if missing == 1 else 'are'} not acknowledged"
         if self._failure is not None:
             if missing:
-                _report(f"{counts}, {self._unknown} of them may be stored.")
+                _report(f"{counts}, {self._sent} of them may be stored.")
             raise self._failure
         if missing:
             raise Refused(f"{counts}.", code=Code.BAD_TEXT)
 
     # --- what is heard -----------------------------------------------------------------------------------------
 
-    def _write(self, event: AnyEvent) -> None:
-        if self._as_json:
+    def _write(self, event: Heard) -> None:
+        if isinstance(event, Lost):
+            _report(f"{event.reason} Trying again.")
+        elif isinstance(event, Back):
+            _report("Connected again.")
+        elif self._as_json:
             # ASCII, so that no terminal that this may end on is driven by it.
             _put(json.dumps(msgspec.to_builtins(event), separators=(",", ":")))
         elif isinstance(event, Message):

@@ -9,10 +9,10 @@ from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count
-from securechat.client.exchange import Pending
+from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.pending import Pending
 from securechat.errors import Code, Refused, SecurechatError, UsageError
 from securechat.protocols.frames import (
-    AnyEvent,
     AnyRecord,
     Error,
     History,
@@ -26,8 +26,6 @@ from securechat.protocols.frames import (
     Message,
     Page,
     RecordEvent,
-    RoomList,
-    Rooms,
     RoomState,
     Sync,
     Synced,
@@ -65,6 +63,7 @@ class Talk:
         """Where a line is said that is no command; empty in no room."""
         self._client = client
         self._face = face
+        self._events = client.events()
         self._me = client.welcome.username
         # Held while something is shown, so never by who draws: `room` and `_said` are values that are replaced.
         self._lock = threading.Lock()
@@ -91,7 +90,7 @@ class Talk:
     def listen(self) -> None:
         """Show what is heard until the client is closed. Raises what else ended the connection."""
         try:
-            for event in self._client.events():
+            for event in self._events:
                 self._hear(event)
         finally:
             self._show_failed()
@@ -127,7 +126,7 @@ class Talk:
 
     # --- what is heard ----------------------------------------------------------------------------------------
 
-    def _hear(self, event: AnyEvent) -> None:
+    def _hear(self, event: Heard) -> None:
         if isinstance(event, RecordEvent):
             with self._lock:
                 if event.room in self._held:
@@ -136,6 +135,12 @@ class Talk:
                     self._show_record(event)
         elif isinstance(event, Error) and event.ref is None:
             self._tell(text.line(event.message))
+        elif isinstance(event, Lost):
+            self._tell(f"{event.reason} Trying again; what you say is kept meanwhile.")
+        elif isinstance(event, Back):
+            with self._lock:
+                self._rooms = {state.room for state in self._client.welcome.rooms}
+            self._tell("Connected again.")
         self._show_failed()
         self._face.refresh()
 
@@ -182,7 +187,7 @@ class Talk:
             case "leave":
                 self._go_out_of(arguments[0] if arguments else self._current())
             case "rooms":
-                for state in self._client.request(Rooms(), RoomList).rooms:
+                for state in self._client.rooms():
                     self._tell(_room_line(state))
             case "who":
                 answer = self._client.request(Members(room=arguments[0] if arguments else self._current()), MemberList)
@@ -196,7 +201,7 @@ class Talk:
                     self._tell(f"{command.usage:<18} {command.help}")
 
     def _say(self, room: str, said: str) -> None:
-        line = self._client.say(room or self._current(), said)
+        line = self._client.send(room or self._current(), said)
         with self._lock:
             is_shown = line.state == "stored" and self._shown.get(line.room, 0) >= line.seq
             if not is_shown:

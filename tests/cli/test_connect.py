@@ -136,22 +136,26 @@ def test_what_another_client_says_is_printed(server: Server, home: Path, passwor
     ):
         assert process.stdin
         assert process.stdout
+        heard_by_alice = alice.events()
         alice.request(Join(room="lobby"), Joined)
         alice.request(Sync(), Synced)
         process.stdin.write(b"I am here\n")
         process.stdin.flush()
-        heard = next(event for event in alice.events() if isinstance(event, Message))
+        heard = next(event for event in heard_by_alice if isinstance(event, Message))
         assert (heard.sender, heard.text) == ("bob", "I am here")
-        alice.say("lobby", "hello bob\nhow are you?").wait(DEADLINE)
+        alice.say("lobby", "hello bob\nhow are you?")
         assert process.stdout.readline() == b"[lobby] alice: hello bob\\u{A}how are you?\n"
-        alice.say("@bob", "psst").wait(DEADLINE)
+        alice.say("@bob", "psst")
         assert process.stdout.readline() == b"[@alice] alice: psst\n"
         out, err = process.communicate(timeout=DEADLINE)
         assert (process.returncode, out, err) == (0, b"", b"")
 
 
 def test_a_server_that_stops_is_told(home: Path, password_file: Path) -> None:
-    with running_server(home) as server, start(server, home, "--password-file", password_file, "--jsonl") as process:
+    with (
+        running_server(home) as server,
+        start(server, home, "--password-file", password_file, "--jsonl", "--retry-seconds", "0") as process,
+    ):
         assert process.stdin
         assert process.stdout
         process.stdin.write(b"I am here\n")
@@ -240,4 +244,13 @@ def test_no_option_turns_the_verification_off(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
     options = {word for word in out.split() if word.startswith("--")}
-    assert options == {"--ca", "--room", "--password-stdin", "--password-file", "--jsonl", "--home", "--help"}
+    assert options == {
+        "--ca",
+        "--room",
+        "--password-stdin",
+        "--password-file",
+        "--jsonl",
+        "--retry-seconds",
+        "--home",
+        "--help",
+    }

@@ -13,10 +13,10 @@ import pytest
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
-from securechat.client.dialogue import Timeouts
-from securechat.client.exchange import Pending
+from securechat.client.pending import Pending
+from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, Unreachable
-from securechat.limits import CLIENT_EVENTS, CLIENT_IN_FLIGHT
+from securechat.limits import CLIENT_EVENTS, CLIENT_IN_FLIGHT, CLIENT_OUTBOX
 from securechat.protocols.frames import Ack, Error, History, Join, Joined, MemberList, Members, Message, Page
 from tests.client.scripted import DEADLINE, Peer, Script, ScriptedServer, authority_file, message, scripted
 
@@ -32,6 +32,7 @@ def talking(tmp_path: Path, script: Script, **timeouts: float) -> Iterator[Clien
         script(peer)
 
     with scripted(whole) as server, connect(server, tmp_path, "localhost", **timeouts) as client:
+        client.events()  # from here on what is heard is kept
         yield client
 
 
@@ -59,7 +60,7 @@ def test_who_connects_is_let_in_by_name_and_password(tmp_path: Path, host: str) 
 def test_the_password_is_kept_nowhere_and_shown_nowhere(tmp_path: Path) -> None:
     with talking(tmp_path, Peer.leave) as client:
         assert PASSWORD not in repr(client)
-        shown = repr({**vars(client), **vars(client._line), **vars(client._exchange)})
+        shown = repr({**vars(client), **vars(client._connection), **vars(client._exchange)})
         assert PASSWORD not in shown
         assert PASSWORD not in repr(vars(client._thread))
 
@@ -162,7 +163,7 @@ def test_a_line_is_pending_until_its_acknowledgement_brings_the_number(tmp_path:
         peer.leave()
 
     with talking(tmp_path, script) as client:
-        pending = client.say("lobby", "hello")
+        pending = client.send("lobby", "hello")
         assert (pending.state, pending.seq, pending.failure) == ("pending", 0, None)
         with pytest.raises(TimeoutError):
             pending.wait(0.01)
@@ -184,7 +185,7 @@ def test_the_id_of_a_line_can_be_chosen(tmp_path: Path) -> None:
         peer.leave()
 
     with talking(tmp_path, script) as client:
-        assert client.say("lobby", "hello", "mine:1").wait(DEADLINE).id == "mine:1"
+        assert client.say("lobby", "hello", id="mine:1").id == "mine:1"
 
 
 def test_a_refused_line_fails_with_the_reason(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_refused_line_fails_with_the_reason(tmp_path: Path) -> None:
         peer.leave()
 
     with talking(tmp_path, script) as client:
-        pending = client.say("lobby", "hello")
+        pending = client.send("lobby", "hello")
         with pytest.raises(Refused, match=r"Join lobby first\."):
             pending.wait(DEADLINE)
         assert pending.state == "failed"
@@ -212,10 +213,10 @@ def test_a_line_that_would_end_the_connection_is_refused_before_it_is_sent(
         peer.leave()
 
     with talking(tmp_path, script) as client:
-        pending = client.say("lobby", text)
+        pending = client.send("lobby", text)
         assert isinstance(pending.failure, Refused)
         assert pending.failure.code == code
-        assert client.say("lobby", "short").wait(DEADLINE).seq == 1
+        assert client.say("lobby", "short").seq == 1
 
 
 def test_an_answer_that_is_no_acknowledgement_fails_the_line(tmp_path: Path) -> None:
@@ -224,37 +225,41 @@ def test_an_answer_that_is_no_acknowledgement_fails_the_line(tmp_path: Path) -> 
         peer.leave()
 
     with talking(tmp_path, script) as client, pytest.raises(Unreachable, match="another kind"):
-        client.say("lobby", "hello").wait(DEADLINE)
+        client.say("lobby", "hello")
 
 
-def test_who_says_too_much_at_once_waits_for_acknowledgements(tmp_path: Path) -> None:
+def test_few_lines_are_in_flight_and_who_says_more_than_is_kept_waits_for_acknowledgements(tmp_path: Path) -> None:
+    count = CLIENT_OUTBOX + 10
     full = threading.Event()
-    seen_before_any_answer: list[int] = []
+    said_before_any_answer: list[int] = []
 
     def script(peer: Peer) -> None:
+        peer.let_in()
         lines = [peer.expect("say") for _ in range(CLIENT_IN_FLIGHT)]
         assert full.wait(DEADLINE)
-        seen_before_any_answer.append(len(said))
+        peer.send({"type": "ping"})
+        peer.expect("pong")  # and no other line before it
+        said_before_any_answer.append(len(said))
         for seq, say in enumerate(lines, 1):
             peer.store(seq, say)
-        for seq in range(CLIENT_IN_FLIGHT + 1, CLIENT_IN_FLIGHT + 11):
+        for seq in range(CLIENT_IN_FLIGHT + 1, count + 1):
             peer.store(seq)
         peer.leave()
 
     said: list[Pending] = []
-    with talking(tmp_path, script) as client:
+    with scripted(script) as server, connect(server, tmp_path) as client:
 
         def say_all() -> None:
-            for number in range(CLIENT_IN_FLIGHT + 10):
-                if number == CLIENT_IN_FLIGHT:
+            for number in range(count):
+                if number == CLIENT_OUTBOX:
                     full.set()
-                said.append(client.say("lobby", f"line {number}"))
+                said.append(client.send("lobby", f"line {number}"))
 
         speaker = threading.Thread(target=say_all)
         speaker.start()
         speaker.join(DEADLINE)
-        assert [pending.wait(DEADLINE).seq for pending in said] == list(range(1, CLIENT_IN_FLIGHT + 11))
-    assert seen_before_any_answer == [CLIENT_IN_FLIGHT]
+        assert [pending.wait(DEADLINE).seq for pending in said] == list(range(1, count + 1))
+    assert said_before_any_answer == [CLIENT_OUTBOX]
 
 
 def test_a_ping_is_answered(tmp_path: Path) -> None:
@@ -350,7 +355,7 @@ def test_a_line_in_flight_may_have_been_stored_when_the_connection_ends(tmp_path
 
     with talking(tmp_path, script) as client:
         with pytest.raises(Unreachable, match="it may be stored"):
-            client.say("lobby", "hello").wait(DEADLINE)
+            client.say("lobby", "hello")
         with pytest.raises(Unreachable, match="closed the connection"):
             list(client.events())
         with pytest.raises(Unreachable, match="closed the connection"):
@@ -415,7 +420,7 @@ def test_closing_logs_out_behind_what_was_said_and_ends_the_events(tmp_path: Pat
         peer.send({"type": "bye", "code": "logged-out", "message": "Goodbye."})
 
     with talking(tmp_path, script) as client:
-        pending = client.say("lobby", "last words")
+        pending = client.send("lobby", "last words")
         client.close()
         assert pending.state == "stored"
         assert list(client.events()) == []
@@ -445,7 +450,7 @@ def test_closing_ends_though_the_server_takes_nothing_of_what_is_to_be_sent(tmp_
 
     with talking(tmp_path, script, close=0.05) as client:
         # More than the sockets' buffers hold.
-        pending = [client.say("lobby", "x" * 60_000) for _ in range(CLIENT_IN_FLIGHT)]
+        pending = [client.send("lobby", "x" * 60_000) for _ in range(CLIENT_IN_FLIGHT)]
         client.close()
         assert not client._thread.is_alive()
         assert {one.state for one in pending} == {"failed"}
@@ -457,7 +462,8 @@ def test_closing_wakes_whoever_waits_for_room_or_for_events(tmp_path: Path) -> N
         for _ in range(CLIENT_IN_FLIGHT):
             peer.expect("say")
         waiting.set()
-        peer.leave()
+        while peer.receive()["type"] != "logout":
+            pass
 
     waiting = threading.Event()
     outcomes: list[str] = []
@@ -465,8 +471,8 @@ def test_closing_wakes_whoever_waits_for_room_or_for_events(tmp_path: Path) -> N
 
         def speak() -> None:
             try:
-                for _ in range(CLIENT_IN_FLIGHT + 1):
-                    client.say("lobby", "x")
+                for _ in range(CLIENT_OUTBOX + 1):
+                    client.send("lobby", "x")
             except Unreachable:
                 outcomes.append("speaker")
 
@@ -495,7 +501,7 @@ def test_a_server_that_reads_late_gets_every_line_whole(tmp_path: Path) -> None:
 
     with talking(tmp_path, script) as client:
         # More than the sockets' buffers hold.
-        said = [client.say("lobby", f"{number} " * 9_000) for number in range(100, 100 + CLIENT_IN_FLIGHT)]
+        said = [client.send("lobby", f"{number} " * 9_000) for number in range(100, 100 + CLIENT_IN_FLIGHT)]
         all_said.set()
         assert [pending.wait(DEADLINE).seq for pending in said] == list(range(1, CLIENT_IN_FLIGHT + 1))
 
@@ -531,10 +537,11 @@ def test_reading_that_waits_for_writing_goes_on_and_a_broken_write_ends_it(tmp_p
         context = client_context(ca)
         context.sslsocket_class = Moody
         with Client.connect("localhost", server.port, context, "alice", PASSWORD) as client:
-            assert [client.say("lobby", "hello").wait(DEADLINE).seq for _ in range(50)] == list(range(1, 51))
+            client.events()
+            assert [client.say("lobby", "hello").seq for _ in range(50)] == list(range(1, 51))
             Moody.is_broken = True
             with pytest.raises(Unreachable):
-                client.say("lobby", "hello").wait(DEADLINE)
+                client.say("lobby", "hello")
             with pytest.raises(Unreachable, match=r"was lost: broken pipe\."):
                 list(client.events())
 
@@ -569,7 +576,7 @@ def test_one_thread_alone_touches_the_tls_socket(tmp_path: Path) -> None:
 
             def speak() -> None:
                 for _ in range(10):
-                    client.say("lobby", "hello").wait(DEADLINE)
+                    client.say("lobby", "hello")
 
             speakers = [threading.Thread(target=speak) for _ in range(4)]
             for speaker in speakers:

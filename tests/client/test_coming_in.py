@@ -13,7 +13,7 @@ import trustme
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
-from securechat.client.dialogue import Timeouts
+from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, SecurechatError, Unreachable, VerificationFailed
 from tests.client.scripted import DEADLINE, HELLO, Peer, authority, authority_file, message, scripted
 

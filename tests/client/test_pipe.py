@@ -76,10 +76,10 @@ def test_what_others_say_comes_out_safe_on_one_line_and_own_lines_do_not(tmp_pat
         peer.store(2)
         peer.send(
             message(3, "ünïcode", room="@bob"),
-            message(4, "from my other device", sender="alice", id="other"),
-            {"type": "join", "room": "lobby", "seq": 5, "sender": "dave", "time": 0},
+            message(3, "from my other device", sender="alice", id="other"),
+            {"type": "join", "room": "lobby", "seq": 4, "sender": "dave", "time": 0},
         )
-        peer.store(6)
+        peer.store(5)
         peer.leave()
 
     with piping(tmp_path, script, typed(b"mine", b"last")) as pipe:

@@ -62,14 +62,19 @@ class Conversation:
 
 @contextmanager
 def conversation(
-    tmp_path: Path, script: Callable[[Peer], None], *, rooms: tuple[str, ...] = ("lobby",), opened: bool = True
+    tmp_path: Path,
+    script: Callable[[Peer], None],
+    *,
+    rooms: tuple[str, ...] = ("lobby",),
+    opened: bool = True,
+    head: int = 0,
 ) -> Iterator[Conversation]:
     """A conversation with a scripted server, which first lets alice in and into `rooms`."""
 
     def whole(peer: Peer) -> None:
-        peer.let_in(rooms=[state(room) for room in rooms])
+        peer.let_in(rooms=[state(room, head=head) for room in rooms])
         if opened:
-            open_up(peer, *rooms)
+            open_up(peer, *rooms, head=head)
         script(peer)
 
     ca = authority_file(tmp_path)
@@ -91,9 +96,9 @@ def state(room: str, **fields: Any) -> dict[str, Any]:
     return {"room": room, "head": 0, "members": 2, "joined": True, **fields}
 
 
-def open_up(peer: Peer, *rooms: str, records: tuple[dict[str, Any], ...] = ()) -> None:
+def open_up(peer: Peer, *rooms: str, records: tuple[dict[str, Any], ...] = (), head: int = 0) -> None:
     for room in rooms:
-        peer.answer(type="joined", room=room, head=len(records), members=2)
+        peer.answer(type="joined", room=room, head=head or len(records), members=2)
         peer.answer(type="page", room=room, records=records, more=False)
     peer.answer(type="synced")
 
@@ -161,7 +166,7 @@ def test_an_own_line_is_pending_until_it_comes_back_with_its_number(tmp_path: Pa
         peer.send(message(42, "meanwhile"), message(43, "hello", sender="alice", id=say["id"]))
         peer.leave()
 
-    with conversation(tmp_path, script) as talking:
+    with conversation(tmp_path, script, head=41) as talking:
         talking.talk.enter("hello")
         assert talking.talk.pending() == ["... hello"]
         go_on.release()

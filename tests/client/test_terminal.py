@@ -60,8 +60,8 @@ def test_an_own_line_is_pending_above_the_input_until_it_comes_back_with_its_num
     def script(peer: Peer) -> None:
         say = peer.expect("say")
         assert seen.acquire(timeout=DEADLINE)
-        peer.send(message(42, "meanwhile"))
-        peer.store(43, say)
+        peer.send(message(2, "meanwhile"))
+        peer.store(3, say)
         assert peer.receive()["text"] == "two\nlines"
         peer.receive()
 
@@ -72,7 +72,7 @@ def test_an_own_line_is_pending_above_the_input_until_it_comes_back_with_its_num
         screen.type("half a line")
         seen.release()
         screen.wait(
-            lambda lines: lines[-3:] == ["00:42 bob: meanwhile", "00:43 alice #43: hello", "lobby> half a line"],
+            lambda lines: lines[-3:] == ["00:02 bob: meanwhile", "00:03 alice #3: hello", "lobby> half a line"],
             "the line with its number, and what was typed meanwhile",
         )
         assert PASSWORD not in "\n".join(screen.lines)
@@ -196,7 +196,7 @@ def test_hostile_texts_arrive_as_harmless_text(tmp_path: Path, term: str) -> Non
     def script(peer: Peer) -> None:
         for seq, hostile in enumerate(HOSTILE, 2):
             peer.send(message(seq, hostile, sender="eve"))
-        peer.send(message(99, "done"))
+        peer.send(message(len(HOSTILE) + 2, "done"))
         peer.send({"type": "error", "code": "internal", "message": "".join(HOSTILE)})
         peer.send({"type": "bye", "code": "\x1b[2J", "message": "\x1b]0;owned\x07\u202e"})
 
@@ -264,13 +264,13 @@ def test_typing_goes_on_in_a_flood(tmp_path: Path) -> None:
 
 def test_a_dumb_terminal_will_do(tmp_path: Path) -> None:
     def script(peer: Peer) -> None:
-        peer.store(43)
+        peer.store(2)
         peer.answer(type="members", room="lobby", members=["alice", "bob"])
         peer.leave()
 
     with on_screen(tmp_path, script, term="dumb") as screen:
         screen.enter("hello")
-        screen.wait_for("00:43 alice #43: hello")
+        screen.wait_for("00:02 alice #2: hello")
         screen.enter("/who")
         screen.wait_for("-- lobby: alice, bob")
         screen.type("\udcff\n")

@@ -8,6 +8,7 @@ import pytest
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
+from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, Unreachable
 from securechat.protocols.frames import (
     Create,
@@ -46,9 +47,11 @@ def server(home: Path) -> Iterator[Server]:
         yield running
 
 
-def connect(server: Server, home: Path, username: str) -> Client:
+def connect(server: Server, home: Path, username: str, **timeouts: float) -> Client:
     ca = home / "certs" / "ca.pem"
-    return Client.connect("localhost", server.port, client_context(ca), username, PASSWORD, authority=ca)
+    waits = Timeouts(**timeouts)
+    context = client_context(ca)
+    return Client.connect("localhost", server.port, context, username, PASSWORD, authority=ca, timeouts=waits)
 
 
 def test_every_request_has_the_answer_that_the_client_expects(server: Server, home: Path) -> None:
@@ -58,22 +61,22 @@ def test_every_request_has_the_answer_that_the_client_expects(server: Server, ho
         assert alice.request(Join(room="lobby"), Joined).members == 1
         assert alice.request(Members(room="ops"), MemberList).members == ("alice",)
         assert {state.room for state in alice.request(Rooms(), RoomList).rooms} == {"lobby", "ops"}
-        seq = alice.say("ops", "hello").wait(DEADLINE).seq
+        seq = alice.say("ops", "hello").seq
         assert alice.request(History(room="ops", after=seq - 1), Page).records[0].seq == seq
         assert alice.request(Subscribe(room="ops"), Subscribed).head == seq
         assert isinstance(alice.request(Sync(), Synced), Synced)
         assert isinstance(alice.request(Ping(), PongAnswer), PongAnswer)
         assert alice.request(Leave(room="ops"), Left).room == "ops"
         with pytest.raises(Refused) as refused:
-            alice.say("ops", "still here?").wait(DEADLINE)
+            alice.say("ops", "still here?")
         assert refused.value.code == "not-member"
 
 
 def test_the_same_id_is_stored_once(server: Server, home: Path) -> None:
     with connect(server, home, "alice") as alice:
         alice.request(Join(room="lobby"), Joined)
-        first = alice.say("lobby", "hello", "mine").wait(DEADLINE)
-        again = alice.say("lobby", "hello", "mine").wait(DEADLINE)
+        first = alice.say("lobby", "hello", id="mine")
+        again = alice.say("lobby", "hello", id="mine")
         assert (again.seq, again.duplicate) == (first.seq, True)
 
 
@@ -84,11 +87,12 @@ def test_many_who_talk_at_once_hear_the_same_in_the_same_order(server: Server, h
 
     def take_part(name: str) -> None:
         with connect(server, home, name) as client:
+            client.events()
             client.request(Join(room="lobby"), Joined)
             start.wait(DEADLINE)
             listener = threading.Thread(target=listen, args=(client, heard[name]))
             listener.start()
-            said = [client.say("lobby", f"{name} {number}") for number in range(lines)]
+            said = [client.send("lobby", f"{name} {number}") for number in range(lines)]
             numbers = [pending.wait(DEADLINE).seq for pending in said]
             assert numbers == sorted(numbers)
             listener.join(DEADLINE)
@@ -116,7 +120,7 @@ def test_a_wrong_password_is_refused_and_a_stopping_server_says_goodbye(server: 
     with pytest.raises(Refused) as refused:
         Client.connect("localhost", server.port, client_context(ca), "alice", "wrong")
     assert refused.value.code == "bad-credentials"
-    with connect(server, home, "alice") as alice:
+    with connect(server, home, "alice", outage=0.0) as alice:
         server.stop()
         with pytest.raises(Unreachable, match=r"The server ended the connection: The server stops\."):
             for _ in alice.events():
@@ -132,12 +136,12 @@ def test_two_people_talk(server: Server, home: Path) -> None:
         screen.enter(PASSWORD)
         screen.wait_for("-- You are in lobby: 1 member.", "lobby>")
         bob.request(Join(room="lobby"), Joined)
-        bob.say("lobby", "hello alice").wait(DEADLINE)
+        bob.say("lobby", "hello alice")
         screen.wait_for("bob: hello alice")
         screen.enter("hello bob")
         screen.wait_for(" alice #4: hello bob")
         # A direct message comes though alice never named the room, and whoever was not there.
-        bob.say("@alice", "psst").wait(DEADLINE)
+        bob.say("@alice", "psst")
         screen.wait_for("[@bob] bob: psst")
         screen.enter("/msg @bob yes?")
         screen.wait_for("[@bob] alice #2: yes?")

@@ -1,0 +1,125 @@
+"""What was said and is not yet known to be stored, on disk: it outlives the client, and is sent again under its ids.
+
+One file for one account at one server, and one process that writes it (SQLite, with a lock that others meet). A line
+is on disk before it is sent. It knows nothing of connections.
+"""
+
+import os
+import sqlite3
+import threading
+import urllib.parse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from securechat.errors import SecurechatError
+from securechat.limits import CLIENT_OUTBOX
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS lines (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    room TEXT NOT NULL,
+    text TEXT NOT NULL,
+    reply_to INTEGER NOT NULL,
+    code TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT ''
+) STRICT
+"""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line that is not known to be stored; `code` and `reason` say why the server refused it (empty: pending)."""
+
+    id: str
+    room: str
+    text: str
+    reply_to: int = 0
+    code: str = ""
+    reason: str = ""
+
+    def __repr__(self) -> str:  # what people write is in no log
+        return f"Line({self.id!r}, {self.room!r})"
+
+
+class Outbox:
+    """The outbox of `account` (`alice@host:port`) in a folder, made if it is not there; usable from every thread."""
+
+    def __init__(self, folder: Path, account: str) -> None:
+        """Raises SecurechatError when the folder cannot be used, or another client has the outbox open."""
+        self._path = folder / f"{urllib.parse.quote(account, safe='@')}.outbox"
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite gives the files beside it the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            self._connection = sqlite3.connect(
+                self._path, timeout=0.0, isolation_level=None, check_same_thread=False, cached_statements=16
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from None
+        try:
+            # The lock is taken with the first write, and kept.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.execute("BEGIN EXCLUSIVE")
+            self._connection.execute(SCHEMA)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._unusable(error) from None
+
+    def lines(self) -> list[Line]:
+        """All lines in the order in which they were said."""
+        query = "SELECT id, room, text, reply_to, code, reason FROM lines ORDER BY position"
+        with self._lock:
+            return [Line(*row) for row in self._connection.execute(query)]
+
+    def add(self, line: Line) -> None:
+        """Keep a line; when this returns, a power cut takes nothing back. Raises SecurechatError where that fails."""
+        query = "INSERT OR REPLACE INTO lines (id, room, text, reply_to) VALUES (?, ?, ?, ?)"
+        with self._lock:
+            try:
+                self._connection.execute(query, (line.id, line.room, line.text, line.reply_to))
+            except sqlite3.Error as error:
+                raise self._unusable(error) from None
+
+    def settle(self, stored: Iterable[str], failed: Iterable[tuple[str, str, str]] = ()) -> None:
+        """Forget the stored ones (ids), note why others failed (id, code, reason).
+
+        What cannot be written now is harmless: the line is sent again once more, and answered as a duplicate.
+        """
+        with self._lock:
+            try:
+                # It is no loss if a power cut takes this back: it need not wait for the disk.
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute("BEGIN")
+                self._connection.executemany("DELETE FROM lines WHERE id = ?", ((id,) for id in stored))
+                self._connection.executemany(
+                    "UPDATE lines SET code = ?, reason = ? WHERE id = ?", ((code, why, id) for id, code, why in failed)
+                )
+                # What nobody has looked at is not kept for ever.
+                self._connection.execute(
+                    "DELETE FROM lines WHERE code <> '' AND position <= "
+                    "(SELECT position FROM lines WHERE code <> '' ORDER BY position DESC LIMIT 1 OFFSET ?)",
+                    (CLIENT_OUTBOX,),
+                )
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            finally:
+                self._connection.execute("PRAGMA synchronous=FULL")
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._lock:
+            self._connection.close()
+
+    def _unusable(self, error: Exception) -> SecurechatError:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            what = f"Another client uses the outbox {self._path}."
+            return SecurechatError(what, hint="End it, or give this one another folder.")
+        return SecurechatError(f"The outbox {self._path} cannot be used: {error}.")
