@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tests.faults import breaks, kills, powercuts
 
 Report = TypeVar("Report", kills.Report, powercuts.Report, breaks.Report)
 
-CONTROL: int = 10
+CONTROL: Final = 10
 """Power cuts without a sync at each commit: they must lose something, or the simulation shows nothing."""
 
 
