@@ -4,7 +4,7 @@ It becomes true only when the store has committed it; thrown away, it leaves no 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -180,6 +180,8 @@ class Draft:
                 self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
             case Expire():
                 self._expire(change.room, change.upto)
+            case _:
+                assert_never(change)
 
     def settle(self) -> dict[str, list[Record]]:
         """The new records by room, as the whole batch has left them."""

@@ -351,6 +351,22 @@ class Reader:
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
 
+    def record(self, room: str, seq: int) -> Record | None:
+        """Read one record; None where there is none. Raises StorageFailed."""
+        records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
+        return records[0] if records else None
+
+    def older(self, room: str, time: int, limit: int) -> int:
+        """Find the newest of the room's `limit` oldest records that is older than `time`: its number, 0 for none.
+
+        `time` is milliseconds since 1970 UTC. Raises StorageFailed.
+        """
+        try:
+            (seq,) = self._connection.execute(_OLDER, (room, limit, time)).fetchone()
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        return seq or 0
+
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See the file as it is now until the end of the block, whatever is written meanwhile.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from securechat.chat.model import Record, Room
 from securechat.chat.names import LOBBY
@@ -194,6 +194,38 @@ def test_a_page_has_a_limit_in_bytes_but_one_record_at_least(path: Path) -> None
         assert page.more
 
 
+def test_one_record_is_read_by_its_number(path: Path) -> None:
+    with opened(path) as store, closing(store.reader()) as reader:
+        records = fill(store, *"abc")
+        assert [reader.record(LOBBY, seq) for seq in (1, 3, 4, 0)] == [records[0], records[2], None, None]
+        assert reader.record("attic", 1) is None
+
+
+def test_many_records_are_found_by_room_and_number_at_once(path: Path) -> None:
+    with opened(path) as store:
+        records = fill(store, *"abc")
+        store.commit([Room("attic", head=2)], [Record("attic", 2, "say", "bob", "b", 5, "old")], {})
+        found = store.named({(LOBBY, 2), (LOBBY, 9), ("attic", 2), ("cellar", 1)})
+        assert found == {
+            (LOBBY, 2): records[1],
+            (LOBBY, 9): None,
+            ("attic", 2): Record("attic", 2, "say", "bob", "b", 5, "old"),
+            ("cellar", 1): None,
+        }
+        assert store.named(()) == {}
+
+
+def test_every_field_of_a_record_and_of_a_room_is_kept(path: Path) -> None:
+    record = Record("attic", 1, "edit", "bob", "b", 5, "old", "cat", 7, b"s" * 16, b"e" * 32, b"h" * 32)
+    attic = Room("attic", "bob", "things", True, frozenset({"bob"}), 1, 5, True, b"h" * 32, 3, b"b" * 32)
+    assert all(value for struct in (record, attic) for value in asdict(struct).values())
+    with opened(path) as store, closing(store.reader()) as reader:
+        store.commit([attic], [record], {("attic", "bob"): True})
+        assert store.load()[1] == attic
+        assert reader.record("attic", 1) == record
+        assert store.recorded({("bob", "b")}) == {("bob", "b"): record}
+
+
 def test_an_unknown_room_has_no_records(path: Path) -> None:
     with opened(path) as store, closing(store.reader()) as reader:
         page = reader.page("attic", limit=10, max_bytes=1_000)
@@ -306,6 +338,10 @@ def test_a_damaged_file_is_told_from_a_sound_one_when_it_is_read(path: Path) -> 
             store.recorded({("alice", "a1")})
         with closing(store.reader()) as reader, pytest.raises(StorageFailed, match="is damaged"):
             reader.page(LOBBY, limit=10, max_bytes=1_000)
+        with closing(store.reader()) as reader, pytest.raises(StorageFailed, match="is damaged"):
+            reader.older(LOBBY, 1, 10)
+        with closing(store.reader()) as reader, pytest.raises(StorageFailed, match="is damaged"):
+            reader.rooms()
 
 
 def test_a_commit_that_fails_leaves_the_store_as_it_was(path: Path) -> None:
