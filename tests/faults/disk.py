@@ -113,9 +113,10 @@ class Disk(apsw.VFS):
         """Forget the disk; every connection to it is closed before."""
         self.unregister()
 
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> "DiskFile":
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         """Open a file of the folder, or make it."""
-        assert name is not None, "nothing here needs a temporary file"
+        if name is None:  # a temporary file, which no power cut leaves
+            return super().xOpen(name, flags)
         path = Path(name if isinstance(name, str) else name.filename())
         file = DiskFile(self, path, name, flags)
         file.content = self._shown.setdefault(path.name, Content())
