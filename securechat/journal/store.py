@@ -79,6 +79,11 @@ _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _PAGE: Final = """
     SELECT seq, kind, sender, id, time, text, target, about, salt, erased, hash FROM records
     WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
+# Times never go backwards in a room, so that the oldest records are those of the lowest numbers.
+_OLDER: Final = """
+    SELECT max(seq) FROM (
+        SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
+    ) WHERE time < ?"""
 _NEWEST_EDIT: Final = """
     SELECT max(seq) FROM records
     WHERE room = (SELECT number FROM rooms WHERE name = ?) AND about = ? AND kind = 'edit'"""
