@@ -346,8 +346,8 @@ class Reader:
             ((edit,),) = self._connection.execute(_NEWEST_EDIT, (room, seq))
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
-        found = self.page(room, after=(edit or seq) - 1, limit=1).records
-        return found[0] if found and found[0].seq == (edit or seq) and found[0].text else None
+        found = self.record(room, edit or seq)
+        return found if found and found.text else None
 
     def rooms(self) -> list[Room]:
         """Read every room with its members. Raises StorageFailed."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from securechat.chat.chain import start
-from securechat.chat.model import Record, Room
+from securechat.chat.model import Room
 from securechat.chat.names import shown_room
 from securechat.journal.search import Searcher
 from securechat.journal.store import Reader
@@ -57,15 +57,10 @@ def read_history(request: History, room: Room, viewer: str, max_bytes: int) -> C
 
 def _before(reader: Reader, room: Room, seq: int) -> bytes:
     """The room's chain before this record."""
-    previous = _record(reader, room.name, seq - 1)
+    previous = reader.record(room.name, seq - 1)
     if previous is not None:
         return previous.hash
     return room.base_hash if seq - 1 == room.base and room.base else start(room.name)
-
-
-def _record(reader: Reader, room: str, seq: int) -> Record | None:
-    page = reader.page(room, after=seq - 1, limit=1).records if seq > 0 else []
-    return page[0] if page and page[0].seq == seq else None
 
 
 def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Callable[[Reader], tuple[bytes, int]]:
