@@ -34,7 +34,7 @@ def check(path: Path, source: Log, rooms: Mapping[str, Room]) -> str | None:
     except sqlite3.Error as error:
         if not tables.is_damage(error):
             raise tables.failure(path, error) from error
-        return f"The search index {path} is damaged ({error}); delete it, and the server makes it again."
+        return f"The search index {path} is damaged ({str(error)!a}); delete it, and the server makes it again."
 
 
 def _is_level(connection: sqlite3.Connection, rooms: Mapping[str, Room]) -> bool:
