@@ -128,6 +128,18 @@ def test_a_full_disk_while_the_log_is_emptied_fails_nothing(running: RunningJour
     assert found(path) == []
 
 
+@pytest.mark.parametrize("at", ["UPDATE records", "DELETE FROM records"])
+def test_a_disk_that_is_full_erases_nothing(running: RunningJournal, at: str) -> None:
+    running.settle(said("alice", "1", "tea"))
+    before, room = lobby(running), running.journal.view.rooms[LOBBY]
+    sound = break_store(running.store, at, sqlite3.SQLITE_FULL)
+    batch = running.settle(delete("alice", 2), Expire(LOBBY, 1))
+    running.store.connection = sound
+    codes = [outcome.code for _, outcome in batch.outcomes if isinstance(outcome, Rejected)]
+    assert codes == [Code.STORAGE] * 2
+    assert (lobby(running), running.journal.view.rooms[LOBBY]) == (before, room)
+
+
 def test_a_disk_that_fails_while_the_log_is_emptied_has_failed(running: RunningJournal) -> None:
     running.settle(said("alice", "1", SECRET))
     break_store(running.store, "PRAGMA wal_checkpoint(TRUNCATE)", sqlite3.SQLITE_IOERR)
