@@ -14,6 +14,7 @@ import pytest
 from securechat.errors import StorageFailed
 from securechat.journal.search import Index, tables
 from securechat.journal.search import index as index_module
+from securechat.journal.search.searcher import LONG_HITS, ROOMS, SHORT_HITS
 from tests.journal.search_log import MemoryLog, followed, found, level
 
 
@@ -121,6 +122,24 @@ def test_damage_that_a_search_finds_is_mended_by_the_writer(path: Path, log: Mem
             found(searcher, "tea")
         assert level(index, log) == 1
         assert found(searcher, "tea") == ALL
+
+
+@pytest.mark.parametrize("query", [ROOMS, LONG_HITS, SHORT_HITS])
+def test_no_search_reads_all_documents(path: Path, log: MemoryLog, query: str) -> None:
+    values = {
+        "match": "tea",
+        "words": "[]",
+        "rooms": "[]",
+        "sender": None,
+        "after": 0,
+        "before": 0,
+        "limit": 1,
+        "room": 1,
+    }
+    with followed(path, log), closing(sqlite3.connect(path)) as connection:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert any("SEARCH documents" in step for step in plan)
+    assert not any("SCAN documents" in step for step in plan)
 
 
 def test_a_search_while_the_file_is_missing_fails_and_the_next_one_succeeds(path: Path, log: MemoryLog) -> None:
