@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securechat.chat.names import flaw_in_text
+from securechat.chat.model import Expire, Kind, Proposal
+from securechat.chat.names import LOBBY, flaw_in_text
 from securechat.errors import StorageFailed
-from securechat.journal.search import Hit, Index
+from securechat.journal.search import Hit, Index, check
 from securechat.journal.search.matching import fold
 from securechat.limits import PAGE_RECORDS
 from tests.journal.search_log import MemoryLog, followed, found, level
-from tests.journal.support import change, running_journal, said
+from tests.journal.support import change, running_journal
 
 # Few of each, so that questions match: Latin with its forms, marks that combine, CJK, emoji, what FTS5 and SQL mean
 # something by, and white space.
@@ -311,10 +312,30 @@ def test_a_step_that_fails_leaves_no_trace(path: Path, log: MemoryLog) -> None:
 
 
 def test_the_index_follows_the_store_that_a_journal_writes(tmp_path: Path, path: Path) -> None:
-    with running_journal(tmp_path / "chat.db") as running, closing(Index(path)) as index:
-        running.record(change("join", "alice"))
-        running.record(said("alice", "1", "Grüße aus 東京"))
-        with closing(running.store.reader()) as reader, closing(index.searcher()) as searcher:
+    def speak(kind: Kind, id: str, text: str = "", about: int = 0) -> Proposal:
+        return Proposal(kind, "alice", LOBBY, id=id, text=text, about=about, salt=b"*" * 16 if text else b"")
+
+    with (
+        running_journal(tmp_path / "chat.db") as running,
+        closing(Index(path)) as index,
+        closing(running.store.reader()) as reader,
+        closing(index.searcher()) as searcher,
+    ):
+
+        def follow() -> None:
             while index.follow(reader, running.journal.view.rooms):
                 pass
-            assert found(searcher, "grüsse") == found(searcher, "東") == [2]
+            assert check(path, reader, running.journal.view.rooms) is None
+
+        running.record(change("join", "alice"))
+        for number, text in enumerate(("Grüße aus 東京", "soon deleted", "soon edited", "stays"), start=2):
+            assert running.record(speak("say", f"{number}", text)).seq == number
+        follow()
+        assert (found(searcher, "grüsse"), found(searcher, "東"), found(searcher, "soon")) == ([2], [2], [4, 3])
+        running.record(speak("edit", "e", "edited now", about=4))
+        running.record(speak("delete", "d", about=3))
+        follow()
+        assert (found(searcher, "soon"), found(searcher, "edited")) == ([], [4])
+        running.settle(Expire(LOBBY, 2))
+        follow()
+        assert (found(searcher, "東"), found(searcher, "stays")) == ([], [5])
