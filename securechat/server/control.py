@@ -125,10 +125,13 @@ class Control(socketserver.UnixStreamServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and take the socket away."""
+        """End the thread."""
         if self._thread.ident is not None:
             self.shutdown()
             self._thread.join()
+
+    def close(self) -> None:
+        """Take the socket away, once the thread has ended."""
         self.server_close()
         self._path.unlink(missing_ok=True)
 

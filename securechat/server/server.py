@@ -5,7 +5,9 @@ import logging
 import resource
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
@@ -15,7 +17,7 @@ from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
 from securechat.journal.local import LocalOrder
-from securechat.journal.store import Reader, Store
+from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
 from securechat.server.control import Control
 from securechat.server.indexer import Indexer
@@ -51,6 +53,9 @@ def check(home: Path, config: Config) -> None:
 
 class Server:
     """A chat server on the files of one home; start it once, stop it once."""
+
+    services: Services
+    """What its parts share, once it is started."""
 
     def __init__(self, home: Path, config: Config) -> None:
         self._home = home
@@ -102,81 +107,74 @@ class Server:
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
         _raise_descriptor_limit()
 
-        publisher = Publisher()
-        journal = Journal(
-            LocalOrder(limits.journal_proposals),
-            store,
-            publisher,
-            limits,
-            lambda: time.time_ns() // 1_000_000,
-            self._failed,
-        )
-        hashing = Workers[Authenticator]("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator)
-        reading = Workers[Reader]("reading", 1, limits.read_queue, store.reader)
-        indexer = Indexer(self._home / "search.db", store.reader, lambda: journal.view)
-        parts.callback(indexer.close)
-        searching = Workers[Finder](
-            "searching", 1, limits.search_queue, lambda: Finder(indexer.searcher(), store.reader())
+        publisher, order = Publisher(), LocalOrder(limits.journal_proposals)
+        journal = Journal(order, store, publisher, limits, _clock, self._failed)
+        indexer = parts.enter_context(
+            contextlib.closing(Indexer(self._home / "search.db", store.reader, lambda: journal.view))
         )
         services = self.services = Services(
-            config, lambda: context, authenticator, hashing, reading, searching, journal, self._failed
-        )
-        self._reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
-        services.reactors = self._reactors
-        publisher.serve(services, indexer.wake)
-        listener = Listener(listening, self._reactors, services)
-        keeper = Keeper(
+            config,
+            lambda: context,
             authenticator,
-            services.end_sessions,
-            store.reader,
-            lambda reader: Retention(reader, journal, config, services.recent),
+            Workers("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator),
+            Workers("reading", 1, limits.read_queue, store.reader),
+            Workers("searching", 1, limits.search_queue, lambda: Finder(indexer.searcher(), store.reader())),
+            journal,
+            self._failed,
         )
-        control = Control(self._home, journal)
-        parts.callback(control.server_close)
-
-        # Each is stopped in the opposite order: the listener first, the store last.
-        indexer.start()
-        parts.callback(indexer.stop)
-        for workers in (hashing, reading, searching):
-            workers.start()
-            parts.callback(workers.stop)
-        for reactor in self._reactors:
-            reactor.start()
-        parts.callback(self._end_reactors)
-        journal.start()
-        parts.callback(self._stop_journal, journal)
-        keeper.start()
-        parts.callback(keeper.stop)
-        control.start()
-        parts.callback(control.stop)
-        listener.start()
-        parts.callback(listener.stop)
-        self._journal = journal
+        services.reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
+        publisher.serve(services, indexer.wake)
+        self._start_threads(services, indexer, listening, store)
         self.port = listening.getsockname()[1]
         self.address = show_address((config.host or listening.getsockname()[0], self.port))
         log.info("listening on %s", self.address)
 
-    def _stop_journal(self, journal: Journal) -> None:
+    def _start_threads(self, services: Services, indexer: Indexer, listening: socket, store: Store) -> None:
+        """Start every thread; they are stopped in the opposite order, the listener first and the indexer last."""
+        parts, journal = self._parts, services.journal
+        control = parts.enter_context(contextlib.closing(Control(self._home, journal)))
+        keeper = Keeper(
+            services.authenticator,
+            services.end_sessions,
+            store.reader,
+            lambda reader: Retention(reader, journal, self._config, services.recent),
+        )
+        listener = Listener(listening, services.reactors, services)
+        indexer.start()
+        parts.callback(indexer.stop)
+        for workers in (services.hashing, services.reading, services.searching):
+            workers.start()
+            parts.callback(workers.stop)
+        for reactor in services.reactors:
+            reactor.start()
+        parts.callback(self._end_reactors, services.reactors)
+        journal.start()
+        parts.callback(self._stop_journal, services)
+        for part in (keeper, control, listener):
+            part.start()
+            parts.callback(part.stop)
+
+    def _stop_journal(self, services: Services) -> None:
         share = self._config.limits.stop_seconds / 4
-        quiet = [threading.Event() for _ in self._reactors]
-        for reactor, event in zip(self._reactors, quiet, strict=True):
+        quiet = [threading.Event() for _ in services.reactors]
+        for reactor, event in zip(services.reactors, quiet, strict=True):
             reactor.quiesce(event.set)
         for event in quiet:
             event.wait(share / len(quiet))
-        if not journal.stop(2 * share):
+        if not services.journal.stop(2 * share):
             log.error("the journal did not finish in time: what it had not acknowledged is not stored")
 
-    def _end_reactors(self) -> None:
+    def _end_reactors(self, reactors: Sequence[Reactor]) -> None:
         if self._failure:
             storage = isinstance(self._failure, StorageFailed)
             code, message = (Code.STORAGE, "disk failed") if storage else (Code.INTERNAL, "program has a bug")
             bye = Bye(code=code, message=f"The server's {message}.")
         else:
             bye = Bye(code=Code.SHUTDOWN, message="The server stops.", retry_after=RETRY_SECONDS)
-        for reactor in self._reactors:
+        for reactor in reactors:
             reactor.end(bye)
         deadline = time.monotonic() + self._config.limits.close_seconds + self._config.limits.stop_seconds / 4
-        for reactor in self._reactors:
+        for reactor in reactors:
             if not reactor.join(max(0.0, deadline - time.monotonic())):
                 log.error("reactor %d did not end in time", reactor.number)
 
@@ -184,6 +182,11 @@ class Server:
         log.critical("the server cannot go on: %s", error)
         self._failure = error
         self._asked_to_stop.set()
+
+
+def _clock() -> int:
+    """Wall time in milliseconds, for stamping records."""
+    return time.time_ns() // 1_000_000
 
 
 def _context(home: Path, config: Config) -> "SSLContext":
