@@ -4,7 +4,6 @@ Pure: it is told what comes and what the server says of the chain, and knows not
 """
 
 import base64
-import binascii
 import enum
 from typing import Final
 
@@ -66,8 +65,8 @@ class Cursor:
         if not hash:
             return
         try:
-            named = base64.b64decode(hash + "=" * (-len(hash) % 4), b"-_", validate=True)
-        except binascii.Error:
+            named = _decode(hash)
+        except ValueError:
             named = b""
         if len(named) != HASH_BYTES:
             raise ChainBroken(self.room, seq)
@@ -109,11 +108,8 @@ class Cursor:
     def _commitment(self, record: AnyRecord) -> bytes:
         text: str | None = getattr(record, "text", None)
         try:
-            erased, salt = (
-                base64.b64decode(word + "=" * (-len(word) % 4), b"-_", validate=True)
-                for word in (record.erased, record.salt)
-            )
-        except binascii.Error:
+            erased, salt = _decode(record.erased), _decode(record.salt)
+        except ValueError:
             raise ChainBroken(self.room, record.seq) from None
         if len(erased) == HASH_BYTES and not salt and not text:
             return erased
@@ -121,6 +117,11 @@ class Cursor:
         if erased or len(salt) != (0 if text is None else SALT_BYTES):
             raise ChainBroken(self.room, record.seq)
         return commitment(salt, text or "")
+
+
+def _decode(word: str) -> bytes:
+    """Base64url without padding; raises ValueError for what is none."""
+    return base64.b64decode(word + "=" * (-len(word) % 4), b"-_", validate=True)
 
 
 def check_page(page: Page, room: str, reader: str) -> None:

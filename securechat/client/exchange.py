@@ -244,6 +244,7 @@ class Exchange:
             self.welcome = welcome
             self._is_in = True
             self._changed.notify_all()
+        self._notify()  # what waited for it is to be sent
 
     def hear(self, events: list[AnyEvent], *, keep: bool) -> None:
         """Bring answers to those who wait for them; keep the rest, and what became of lines, for `events()`.

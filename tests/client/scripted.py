@@ -105,9 +105,9 @@ class Peer:
         return frame
 
     def let_in(self, **welcome: Any) -> dict[str, Any]:
-        """Greet, and let whoever logs in come in; returns the login."""
+        """Greet, and let whoever logs in or comes back come in; returns the login."""
         self.send(HELLO)
-        login = self.expect("login")
+        login = self.expect("login", "resume")
         self.send({**WELCOME, **welcome, "ref": login.get("ref")})
         return login
 
@@ -151,11 +151,16 @@ class ScriptedServer:
 
 @contextmanager
 def scripted(
-    *scripts: Script, leaf: trustme.LeafCert | None = None, require_certificate: bool = False, refused: bool = False
+    *scripts: Script,
+    leaf: trustme.LeafCert | None = None,
+    stranger: trustme.LeafCert | None = None,
+    require_certificate: bool = False,
+    refused: bool = False,
 ) -> Iterator[ScriptedServer]:
     """Serve one connection for each script, one after the other; a script that fails, fails the test.
 
-    `refused` says that the client must end the handshake, or the server refuse it: no script is played to its end."""
+    `refused` says that the client must end the handshake, or the server refuse it: no script is played to its end.
+    `stranger` is the certificate behind the first connection, and is to be refused by the client."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["securechat/1"])
@@ -175,11 +180,13 @@ def scripted(
                     raw.settimeout(DEADLINE)
                     peer = Peer(raw, context, server.received)
                     with raw:
-                        if refused:
+                        if refused or (stranger and script is not scripts[0]):
                             with pytest.raises(OSError):
                                 peer.play(script)
                         else:
                             peer.play(script)
+                    if stranger:
+                        stranger.configure_cert(context)
             except BaseException as error:  # noqa: BLE001 - raised again by the test's own thread
                 failures.append(error)
 
