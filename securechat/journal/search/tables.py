@@ -2,8 +2,8 @@
 
 Trigrams find words of three characters and more; shorter ones, the rule in Chinese, are found by a second table, of
 single characters and pairs. Reading all texts instead would need no table, and took 100 to 200 ms for a rare word in
-100,000 messages, where the table takes 1 to 8 (measured). Both only narrow down which texts are looked at, so neither
-keeps positions, which would make the file a fifth larger and no search quicker (measured).
+100,000 messages, where the table takes 1 to 2 (medians, measured). Both only narrow down which texts are looked at, so
+neither keeps positions, which would make the file a fifth larger (measured).
 """
 
 import os
