@@ -87,7 +87,7 @@ def export_room(name: Name, home: Home = Path()) -> None:
     """Print a room's records as JSON, one a line, oldest first."""
     from contextlib import closing
 
-    from securechat.journal.store import Reader
+    from securechat.journal.reader import Reader
     from securechat.server.pages import export
 
     room = _room(home, name)
@@ -112,7 +112,7 @@ def _facts(room: "Room") -> dict[str, object]:
 
 def _rooms(home: Path) -> "list[Room]":
     from securechat.errors import NotFound
-    from securechat.journal.store import Reader
+    from securechat.journal.reader import Reader
 
     path = home / "chat.db"
     if not path.exists():

@@ -20,7 +20,7 @@ from typing import IO, Final, NoReturn
 
 from securechat.errors import AlreadyExists, BackupError, NotFound
 from securechat.files import sync_folder
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from securechat.limits import BACKUP_PART_BYTES
 
 STORE: Final = "chat.db"

@@ -1,17 +1,13 @@
-"""The store: what was decided, durable and queryable, in one SQLite file. The only place that speaks SQL to it.
+"""The store: what was decided, durable and queryable, in one SQLite file. Its only writer.
 
-One connection writes (the journal's thread); each reader has a connection of its own, so reading never waits for
-writing. It must not know any rule of chat: it keeps what it is given.
+One connection writes, that of the journal's thread. It must not know any rule of chat: it keeps what it is given.
 """
 
-import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import astuple
@@ -20,8 +16,9 @@ from securechat.chat import chain
 from securechat.chat.model import Mark, Record, Room, Token
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed, StorageFull
+from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
+from securechat.journal.reader import Reader, load_rooms
 from securechat.journal.schema import APPLICATION, FORMAT, SCHEMA
-from securechat.limits import SAFE_INTEGER
 
 SETTINGS: Final = (
     "journal_mode = WAL",
@@ -37,14 +34,6 @@ SETTINGS: Final = (
 # SQLite's numbers: with 1 a commit survives the process, with 2 the power supply too (it syncs the WAL each time).
 SYNCHRONOUS: Final = {"normal": 1, "full": 2}
 
-BUSY_SECONDS: Final = 5.0
-"""For another process, such as a backup, to let go of the file."""
-
-RECORD_OVERHEAD: Final = 320
-"""Bytes that a record takes on the wire besides its text, at most about: names, id, numbers and salt."""
-
-_ROOMS: Final = """
-    SELECT number, name, owner, topic, private, head, time, archived, hash, base, base_hash FROM rooms"""
 # CROSS JOIN keeps this order: each asked pair is looked up in the index, which nearly always says that there is none.
 _RECORDED: Final = """
     SELECT rooms.name, seq, kind, sender, records.id, records.time, text, target, about, salt, erased, records.hash
@@ -76,38 +65,9 @@ _SAVE_MARK: Final = """
     ON CONFLICT (account, room) DO UPDATE SET seq = excluded.seq"""
 _GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES (?, ?, ?, ?)"
 _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
-_PAGE: Final = """
-    SELECT seq, kind, sender, id, time, text, target, about, salt, erased, hash FROM records
-    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
-# Times never go backwards in a room, so that the oldest records are those of the lowest numbers.
-_OLDER: Final = """
-    SELECT max(seq) FROM (
-        SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
-    ) WHERE time < ?"""
-_NEWEST_EDIT: Final = """
-    SELECT max(seq) FROM records
-    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND about = ? AND kind = 'edit'"""
-
-_OWNERSHIP: Final = "Look at the owner and the permissions of the file and of its folder."
-_FAILURES: Final = {
-    sqlite3.SQLITE_NOTADB: ("is no chat database", "Restore it from a backup, or move it away to begin anew."),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", "Restore it from a backup."),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _OWNERSHIP),
-    sqlite3.SQLITE_READONLY: ("cannot be written", _OWNERSHIP),
-    sqlite3.SQLITE_BUSY: ("is held by another program", "End that program, then try again."),
-    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "Free some space, then try again."),
-}
-
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 """What a commit has none of."""
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Records of one room, oldest first; `more`: there are others further on in the direction of reading."""
-
-    records: list[Record]
-    more: bool
 
 
 class Store:
@@ -122,15 +82,15 @@ class Store:
         self._numbers: dict[str, int] = {}
         self._traces = False
         """Text that was erased may still be in the write-ahead log."""
-        _create_file(path)
-        self.connection = _connect(path, "rw")
+        create_file(path)
+        self.connection = connect(path, "rw")
         """The writer's connection; public for tests that limit its size, count its commits or make it fail."""
         try:
             self.connection.create_function("commitment", 2, chain.commitment, deterministic=True)
             self._prepare(SYNCHRONOUS[durability])
         except sqlite3.Error as error:
             self.close()
-            raise _failure(path, error) from error
+            raise failure(path, error) from error
         except StorageFailed:
             self.close()
             raise
@@ -138,9 +98,9 @@ class Store:
     def load(self) -> list[Room]:
         """Read every room with its members, but no record; it comes before the first batch. Raises StorageFailed."""
         try:
-            rooms = _load_rooms(self.connection)
+            rooms = load_rooms(self.connection)
         except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
+            raise failure(self._path, error) from error
         self._numbers = {room.name: number for number, room in rooms.items()}
         return list(rooms.values())
 
@@ -246,7 +206,7 @@ class Store:
         if self._pragma("schema_version") == 0:
             return True
         if self._pragma("application_id") != APPLICATION:
-            what, hint = _FAILURES[sqlite3.SQLITE_NOTADB]
+            what, hint = FAILURES[sqlite3.SQLITE_NOTADB]
             raise StorageFailed(f"{self._path} {what}.", hint=hint)
         version = self._pragma("user_version")
         if version != FORMAT:
@@ -267,8 +227,8 @@ class Store:
                 self.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1_000:.0f}").fetchall()
         except sqlite3.Error as error:
             # What was committed is safe in the log, and a full disk leaves it there.
-            if _code(error) != sqlite3.SQLITE_FULL:
-                raise _failure(self._path, error) from error
+            if code(error) != sqlite3.SQLITE_FULL:
+                raise failure(self._path, error) from error
         else:
             self._traces = bool(busy)
 
@@ -276,7 +236,7 @@ class Store:
         try:
             return self.connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
+            raise failure(self._path, error) from error
 
     def _pragma(self, name: str) -> object:
         return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -291,175 +251,11 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
         except sqlite3.Error as second:
-            return _failure(self._path, second)
-        if _code(error) == sqlite3.SQLITE_FULL:
+            return failure(self._path, second)
+        if code(error) == sqlite3.SQLITE_FULL:
             return StorageFull(f"{self._path} cannot grow: the disk is full.", hint="Free some space.")
-        return _failure(self._path, error)
-
-
-class Reader:
-    """The file as one reading thread sees it: read-only, and not held up by the writer."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = _connect(path, "ro")
-
-    def page(
-        self,
-        room: str,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        limit: int,
-        max_bytes: int = SAFE_INTEGER,
-    ) -> Page:
-        """Read the records of one room that follow `after`; without it the newest, or the newest before `before`.
-
-        At most `limit` records of about `max_bytes` in all, but one at least where there is one. An unknown room has
-        none. Raises StorageFailed.
-        """
-        query = _PAGE if after is not None else f"{_PAGE} DESC"
-        bounds = (0 if after is None else after, SAFE_INTEGER if before is None else before)
-        records: list[Record] = []
-        more = False
-        try:
-            with closing(self._connection.execute(query, (room, *bounds))) as rows:
-                for row in rows:
-                    record = Record(room, *row)
-                    max_bytes -= len(record.text.encode()) + RECORD_OVERHEAD
-                    if len(records) == limit or (records and max_bytes < 0):
-                        more = True
-                        break
-                    records.append(record)
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
-        if after is None:
-            records.reverse()
-        return Page(records, more)
-
-    def text_of(self, room: str, seq: int) -> Record | None:
-        """The record that holds what a say says now: its newest edit, else itself; None when it is gone or erased.
-
-        Raises StorageFailed.
-        """
-        try:
-            ((edit,),) = self._connection.execute(_NEWEST_EDIT, (room, seq))
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
-        found = self.record(room, edit or seq)
-        return found if found and found.text else None
-
-    def rooms(self) -> list[Room]:
-        """Read every room with its members. Raises StorageFailed."""
-        try:
-            return list(_load_rooms(self._connection).values())
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
-
-    def record(self, room: str, seq: int) -> Record | None:
-        """Read one record; None where there is none. Raises StorageFailed."""
-        records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
-        return records[0] if records else None
-
-    def older(self, room: str, time: int, limit: int) -> int:
-        """Find the newest of the room's `limit` oldest records that is older than `time`: its number, 0 for none.
-
-        `time` is milliseconds since 1970 UTC. Raises StorageFailed.
-        """
-        try:
-            (seq,) = self._connection.execute(_OLDER, (room, limit, time)).fetchone()
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
-        return seq or 0
-
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """See the file as it is now until the end of the block, whatever is written meanwhile.
-
-        For who must see the tables as they lie (`journal.verify`). Raises StorageFailed for SQLite's own failures.
-        """
-        try:
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                with suppress(sqlite3.Error):  # SQLite may have ended it by itself, over the error that is on its way.
-                    self._connection.execute("ROLLBACK")
-        except UnicodeDecodeError as error:
-            # SQLite's message quotes what is in the file: its own tables are not what they were.
-            what, hint = _FAILURES[sqlite3.SQLITE_CORRUPT]
-            raise StorageFailed(f"{self._path} {what}.", hint=hint) from error
-        except sqlite3.Error as error:
-            raise _failure(self._path, error) from error
-
-    def copy_to(self, path: Path) -> None:
-        """Make `path` a copy of the whole store as it is at one moment, also while it is written. Raises StorageFailed.
-
-        There must be no file at `path`. The copy is not synced: a power cut may take it.
-        """
-        _create_file(path)
-        try:
-            # All pages in one step: in smaller ones each commit of the writer would make it begin again.
-            with closing(_connect(path, "rw")) as copy:
-                self._connection.backup(copy, pages=-1)
-        except sqlite3.Error as error:
-            raise StorageFailed(
-                f"{self._path} cannot be copied: {str(error)!a}.", hint="Look at the disk, and run `securechat verify`."
-            ) from error
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
-
-
-def _load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
-    members: dict[int, list[str]] = {}
-    for number, account in connection.execute("SELECT room, account FROM members"):
-        members.setdefault(number, []).append(account)
-    return {
-        number: Room(
-            name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
-        )
-        for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
-    }
-
-
-def _create_file(path: Path) -> None:
-    """Make an empty file that only its owner can read, where there is none; SQLite makes its other files like it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        raise StorageFailed(f"There is no folder {path.parent}.", hint="Make it, or name another home.") from None
-    except OSError as error:
-        raise StorageFailed(f"{path} cannot be made: {os.strerror(error.errno or 0)}.", hint=_OWNERSHIP) from None
-    try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask took away
-    finally:
-        os.close(descriptor)
-
-
-def _connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
-    # As a URI, for its mode; quoted as bytes, because a path may hold any. Made by one thread, used by another.
-    uri = f"file://{quote(os.fsencode(path.absolute()))}?mode={mode}"
-    try:
-        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise _failure(path, error) from error
+        return failure(self._path, error)
 
 
 def _room_columns(r: Room) -> tuple[object, ...]:
     return r.name, r.owner, r.topic, r.private, r.head, r.time, r.archived, r.hash, r.base, r.base_hash
-
-
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code, in the low byte of the extended one (sqlite.org/rescode.html)."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
-    what, hint = _FAILURES.get(
-        _code(error), (f"cannot be used: {str(error)!a}", "Look at the system's log for disk errors.")
-    )
-    return StorageFailed(f"{path} {what}.", hint=hint)

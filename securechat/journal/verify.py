@@ -16,9 +16,9 @@ from securechat.chat import chain, rules
 from securechat.chat.model import Record, Room
 from securechat.chat.names import is_room_key
 from securechat.errors import NotFound, StorageFailed
+from securechat.journal.reader import Reader
 from securechat.journal.schema import APPLICATION, FORMAT
 from securechat.journal.search import check
-from securechat.journal.store import Reader
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

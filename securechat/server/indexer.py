@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from securechat.errors import SecurechatError
+from securechat.journal.reader import Reader
 from securechat.journal.search import Index, Searcher
 from securechat.journal.state import View
-from securechat.journal.store import Reader
 from securechat.server.workers import stand_back
 
 RETRY_SECONDS = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from securechat.accounts.authentication import Authenticator
 from securechat.errors import CredentialError
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from securechat.server.retention import Retention
 
 SECONDS = 1.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from securechat.chat.chain import start
 from securechat.chat.model import Room
 from securechat.chat.names import shown_room
+from securechat.journal.reader import Reader
 from securechat.journal.search import Searcher
-from securechat.journal.store import Reader
 from securechat.limits import PAGE_RECORDS
 from securechat.protocols.frames import Found, History, Hit, Page, Search
 from securechat.protocols.native import NativeProtocol

@@ -4,7 +4,7 @@ says up to where."""
 from securechat.chat.model import Expire
 from securechat.config import Config
 from securechat.journal.journal import Journal, Submission
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from securechat.limits import EXPIRED_AT_ONCE
 from securechat.server.recent import Recent
 

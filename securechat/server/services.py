@@ -10,8 +10,8 @@ from securechat.chat.model import Rejected, Revoke, Token
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Journal, Submission
+from securechat.journal.reader import Reader
 from securechat.journal.state import View
-from securechat.journal.store import Reader
 from securechat.protocols.frames import Bye
 from securechat.server.pages import Finder
 from securechat.server.presence import Presence

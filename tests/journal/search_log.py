@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from securechat.chat.model import Kind, Record, Room
+from securechat.journal.reader import Page
 from securechat.journal.search import Index, Searcher
-from securechat.journal.store import Page
 
 
 class MemoryLog:

@@ -7,7 +7,7 @@ import pytest
 
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from tests.journal.support import change, delete, edit, running_journal, said
 
 

@@ -17,9 +17,10 @@ from msgspec.structs import asdict, replace
 from securechat.chat.model import Record, Room
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
-from securechat.journal import store as store_module
+from securechat.journal import database
+from securechat.journal.reader import RECORD_OVERHEAD, Reader
 from securechat.journal.schema import FORMAT
-from securechat.journal.store import RECORD_OVERHEAD, Reader, Store
+from securechat.journal.store import Store
 from tests.journal.faults import Statements
 from tests.journal.support import Durability
 
@@ -317,7 +318,7 @@ def test_a_file_of_a_newer_version_is_refused_in_plain_words(path: Path) -> None
 
 
 def test_a_file_that_another_program_holds_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
     with opened(path):
         pass
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -18,8 +18,9 @@ from securechat.chat.model import Expire, Proposal, Record
 from securechat.chat.names import LOBBY
 from securechat.errors import NotFound, StorageFailed
 from securechat.journal.journal import Submission
+from securechat.journal.reader import Reader
 from securechat.journal.search import Index
-from securechat.journal.store import Reader, Store
+from securechat.journal.store import Store
 from securechat.journal.verify import Flaw, Report, verify_store
 from tests.journal.support import RunningJournal, change, running_journal, said
 

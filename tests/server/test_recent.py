@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from securechat.chat.model import Record
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from securechat.server.recent import RECORD_OVERHEAD, Recent
 from tests.server.support import peer, running_server
 

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from securechat.config import Config
-from securechat.journal.store import Reader
+from securechat.journal.reader import Reader
 from securechat.server.retention import DAY, Retention
 from securechat.server.server import Server
 from tests.server.support import peer

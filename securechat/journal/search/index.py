@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from securechat.chat.model import Room
+from securechat.journal.reader import Page
 from securechat.journal.search import tables
 from securechat.journal.search.matching import fold, grams
 from securechat.journal.search.searcher import Searcher
 from securechat.journal.search.tables import Position, document_id, failure
-from securechat.journal.store import Page
 from securechat.limits import PAGE_RECORDS
 
 STEP_BYTES: Final = 1_048_576

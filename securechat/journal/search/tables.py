@@ -13,8 +13,8 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from securechat.errors import StorageFailed
+from securechat.journal.database import BUSY_SECONDS
 from securechat.journal.search.matching import UNICODE, grams
-from securechat.journal.store import BUSY_SECONDS
 
 APPLICATION: Final = 0x53436853
 """SQLite's application_id of the file: "SChS"."""

@@ -1,0 +1,169 @@
+"""What the store has, read by any thread: pages of a room's records, single ones, rooms, a copy of it all.
+
+Each reader has a connection of its own, so that reading never waits for writing. It writes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from securechat.chat.model import Record, Room
+from securechat.errors import StorageFailed
+from securechat.journal.database import FAILURES, connect, create_file, failure
+from securechat.limits import SAFE_INTEGER
+
+RECORD_OVERHEAD: Final = 320
+"""Bytes that a record takes on the wire besides its text, at most about: names, id, numbers and salt."""
+
+_ROOMS: Final = """
+    SELECT number, name, owner, topic, private, head, time, archived, hash, base, base_hash FROM rooms"""
+_PAGE: Final = """
+    SELECT seq, kind, sender, id, time, text, target, about, salt, erased, hash FROM records
+    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND seq > ? AND seq < ? ORDER BY seq"""
+# Times never go backwards in a room, so that the oldest records are those of the lowest numbers.
+_OLDER: Final = """
+    SELECT max(seq) FROM (
+        SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
+    ) WHERE time < ?"""
+_NEWEST_EDIT: Final = """
+    SELECT max(seq) FROM records
+    WHERE room = (SELECT number FROM rooms WHERE name = ?) AND about = ? AND kind = 'edit'"""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Records of one room, oldest first; `more`: there are others further on in the direction of reading."""
+
+    records: list[Record]
+    more: bool
+
+
+class Reader:
+    """The file as one reading thread sees it: read-only, and not held up by the writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path, "ro")
+
+    def page(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int = SAFE_INTEGER,
+    ) -> Page:
+        """Read the records of one room that follow `after`; without it the newest, or the newest before `before`.
+
+        At most `limit` records of about `max_bytes` in all, but one at least where there is one. An unknown room has
+        none. Raises StorageFailed.
+        """
+        query = _PAGE if after is not None else f"{_PAGE} DESC"
+        bounds = (0 if after is None else after, SAFE_INTEGER if before is None else before)
+        records: list[Record] = []
+        more = False
+        try:
+            with closing(self._connection.execute(query, (room, *bounds))) as rows:
+                for row in rows:
+                    record = Record(room, *row)
+                    max_bytes -= len(record.text.encode()) + RECORD_OVERHEAD
+                    if len(records) == limit or (records and max_bytes < 0):
+                        more = True
+                        break
+                    records.append(record)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        if after is None:
+            records.reverse()
+        return Page(records, more)
+
+    def text_of(self, room: str, seq: int) -> Record | None:
+        """The record that holds what a say says now: its newest edit, else itself; None when it is gone or erased.
+
+        Raises StorageFailed.
+        """
+        try:
+            ((edit,),) = self._connection.execute(_NEWEST_EDIT, (room, seq))
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        found = self.record(room, edit or seq)
+        return found if found and found.text else None
+
+    def rooms(self) -> list[Room]:
+        """Read every room with its members. Raises StorageFailed."""
+        try:
+            return list(load_rooms(self._connection).values())
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
+    def record(self, room: str, seq: int) -> Record | None:
+        """Read one record; None where there is none. Raises StorageFailed."""
+        records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
+        return records[0] if records else None
+
+    def older(self, room: str, time: int, limit: int) -> int:
+        """Find the newest of the room's `limit` oldest records that is older than `time`: its number, 0 for none.
+
+        `time` is milliseconds since 1970 UTC. Raises StorageFailed.
+        """
+        try:
+            (seq,) = self._connection.execute(_OLDER, (room, limit, time)).fetchone()
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        return seq or 0
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """See the file as it is now until the end of the block, whatever is written meanwhile.
+
+        For who must see the tables as they lie (`journal.verify`). Raises StorageFailed for SQLite's own failures.
+        """
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                with suppress(sqlite3.Error):  # SQLite may have ended it by itself, over the error that is on its way.
+                    self._connection.execute("ROLLBACK")
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes what is in the file: its own tables are not what they were.
+            what, hint = FAILURES[sqlite3.SQLITE_CORRUPT]
+            raise StorageFailed(f"{self._path} {what}.", hint=hint) from error
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
+    def copy_to(self, path: Path) -> None:
+        """Make `path` a copy of the whole store as it is at one moment, also while it is written. Raises StorageFailed.
+
+        There must be no file at `path`. The copy is not synced: a power cut may take it.
+        """
+        create_file(path)
+        try:
+            # All pages in one step: in smaller ones each commit of the writer would make it begin again.
+            with closing(connect(path, "rw")) as copy:
+                self._connection.backup(copy, pages=-1)
+        except sqlite3.Error as error:
+            raise StorageFailed(
+                f"{self._path} cannot be copied: {str(error)!a}.", hint="Look at the disk, and run `securechat verify`."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
+    """Read every room with its members, by its number in the file. Raises sqlite3.Error."""
+    members: dict[int, list[str]] = {}
+    for number, account in connection.execute("SELECT room, account FROM members"):
+        members.setdefault(number, []).append(account)
+    return {
+        number: Room(
+            name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
+        )
+        for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
+    }
