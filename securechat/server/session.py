@@ -63,7 +63,7 @@ class Session:
         self._entry: tuple[Account, str] | None = None
         self._began = connection.heard
         self._failures = 0
-        self._pinged = False
+        self._pinged: float | None = None
         self._hearing = Hearing.ON
         self.tell(
             frames.Hello(
@@ -86,7 +86,7 @@ class Session:
 
     def handle(self, item: AnyRequest | ProtocolError) -> None:
         """Act on one request, or answer one error of the protocol."""
-        self._pinged = False
+        self._pinged = None
         error = item if isinstance(item, ProtocolError) else refusal(self._state, item)
         if error is not None:
             self._tell_error(error)
@@ -114,16 +114,19 @@ class Session:
     def check(self, now: float) -> float:
         """Act on the deadline that has passed by `now`; return the next. Times are of the monotonic clock."""
         limits, heard, began = self._limits, self.connection.heard, self.connection.frame_began
+        # Silence counts from the ping: a server that was itself asleep must not take everybody for gone.
+        gone = None if self._pinged is None else max(self._pinged, heard) + limits.idle_seconds - limits.ping_seconds
         if self._state is not State.IN and now >= self._began + limits.login_seconds:
             self.give_up(Code.TOO_SLOW, f"No login within {limits.login_seconds:g} seconds.")
         elif began is not None and now >= began + limits.frame_seconds:
             self.give_up(Code.TOO_SLOW, f"A line did not end within {limits.frame_seconds:g} seconds.")
-        elif now >= heard + limits.idle_seconds:
+        elif gone is not None and now >= gone:
             self.give_up(Code.IDLE, f"Nothing was heard for {limits.idle_seconds:g} seconds.")
-        elif now >= heard + limits.ping_seconds and not self._pinged:
-            self._pinged = True
+        elif gone is None and now >= heard + limits.ping_seconds:
+            self._pinged = now
+            gone = now + limits.idle_seconds - limits.ping_seconds
             self.tell(frames.PingPeer())
-        deadlines = [heard + (limits.idle_seconds if self._pinged else limits.ping_seconds)]
+        deadlines = [heard + limits.ping_seconds if gone is None else gone]
         if self._state is not State.IN:
             deadlines.append(self._began + limits.login_seconds)
         if began is not None:

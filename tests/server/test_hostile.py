@@ -5,6 +5,7 @@ import logging
 import selectors
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,14 @@ def test_more_connections_than_there_is_place_for_are_closed_and_the_others_stay
             third.receive()
         alice.send({"type": "ping"})
         assert alice.receive()["type"] == "pong"
+
+
+def test_a_server_that_was_asleep_asks_before_it_takes_anybody_for_gone(home: Path) -> None:
+    def sleep_through_the_deadline() -> None:
+        threading.Event().wait(0.9)
+
+    with running_server(home, ping_seconds=0.3, idle_seconds=0.6) as server, peer(server, "alice") as alice:
+        server.services.reactors[0].post(sleep_through_the_deadline)
+        assert alice.receive() == {"type": "ping"}
+        alice.send({"type": "ping", "ref": "here"})
+        assert alice.expect("pong", "bye")["type"] == "pong"
