@@ -21,7 +21,7 @@ from securechat.client.comeback import Comeback
 from securechat.client.dialogue import Dialogue, Stage
 from securechat.client.exchange import Exchange
 from securechat.client.timeouts import Timeouts
-from securechat.errors import SecurechatError, Unreachable, VerificationFailed
+from securechat.errors import SecurechatError, Unreachable
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -88,12 +88,14 @@ class Connection:
             failure = error
         except OSError as error:
             failure = self._unproven(error)
+            # All else can be the work of a network that cuts a handshake in two; a false certificate cannot.
+            may_return = not isinstance(error, ssl.SSLCertVerificationError)
         if failure is None:
             return None
         now = time.monotonic()
         wait = comeback.wait(
             failure,
-            may_return=may_return and not isinstance(failure, VerificationFailed),
+            may_return=may_return,
             retry_after=retry_after,
             in_for=now - in_since if in_since is not None else 0.0,
             now=now,

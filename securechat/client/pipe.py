@@ -51,14 +51,15 @@ class Pipe:
         """
         # A daemon: when the connection ends, it may wait for a line that never comes.
         threading.Thread(target=self._speak, name="securechat-speak", daemon=True).start()
+        ended: SecurechatError | None = None
         try:
             for event in self._events:
                 self._write(event)
         except SecurechatError as error:
-            self._failure = error
+            ended = error
         finally:
             self._client.close()
-        self._judge()
+        self._judge(ended)
 
     def _speak(self) -> None:
         """Say all lines and wait for what becomes of them. On a thread of its own."""
@@ -116,15 +117,18 @@ class Pipe:
         self._refused += 1
         _report(f"Line {number} was not stored: {reason}")
 
-    def _judge(self) -> None:
-        """Raise what the run came to, unless everything is acknowledged."""
+    def _judge(self, ended: SecurechatError | None) -> None:
+        """Raise what the run came to, unless everything is acknowledged; `ended` is what ended the client."""
         self._sweep()
         missing = self._unknown + self._refused
         counts = f"{missing} of {self._lines_read} lines {'is' if missing == 1 else 'are'} not acknowledged"
-        if self._failure is not None:
+        failure = self._failure
+        if self._unknown or failure is not None:
+            failure = ended or failure  # the cause, where the other is only what followed from it
+        if failure is not None:
             if missing:
                 _report(f"{counts}, {self._sent} of them may be stored.")
-            raise self._failure
+            raise failure
         if missing:
             raise Refused(f"{counts}.", code=Code.BAD_TEXT)
 

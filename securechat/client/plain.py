@@ -136,7 +136,7 @@ class Talk:
         elif isinstance(event, Error) and event.ref is None:
             self._tell(text.line(event.message))
         elif isinstance(event, Lost):
-            self._tell(f"{event.reason} Trying again; what you say is kept meanwhile.")
+            self._tell(f"{event.reason} Trying again.")
         elif isinstance(event, Back):
             with self._lock:
                 self._rooms = {state.room for state in self._client.welcome.rooms}

@@ -13,6 +13,7 @@ import pytest
 from securechat.certificates import client_context
 from securechat.client.client import Client
 from securechat.client.pipe import Pipe
+from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, SecurechatError, Unreachable
 from tests.client.scripted import DEADLINE, Peer, authority_file, message, scripted
 
@@ -248,3 +249,61 @@ def test_a_terminal_that_shows_a_pipe_gets_a_gutter_where_a_line_breaks(
         *["      | " + "x" * width for width in (31, 19)],
         "      | next",
     ]
+
+
+def test_a_pipe_whose_connection_is_cut_goes_on_where_it_was(tmp_path: Path, capfdbinary: Captured) -> None:
+    again: list[str] = []
+
+    def first(peer: Peer) -> None:
+        peer.let_in(token="t")
+        peer.answer(type="joined", room="lobby", head=0, members=1)
+        peer.answer(type="synced")
+        peer.store(1)
+        peer.expect("say")
+        peer.cut()
+
+    def second(peer: Peer) -> None:
+        peer.let_in(rooms=[{"room": "lobby", "head": 2, "members": 1, "joined": True}])
+        assert peer.answer(type="synced")["after"] == {"lobby": 1}
+        peer.send(message(2, "meanwhile"))
+        for seq in (3, 4):
+            again.append(peer.store(seq)["text"])
+        peer.leave()
+
+    context = client_context(authority_file(tmp_path))
+    waits = Timeouts(retry=0.001, outage=DEADLINE)
+    with (
+        scripted(first, second) as server,
+        Client.connect("localhost", server.port, context, "alice", "secret", timeouts=waits) as client,
+    ):
+        Pipe(client, ["lobby"], enumerate(typed(b"one", b"two", b"three"), 1), as_json=False).run()
+    assert again == ["two", "three"]
+    out, err = capfdbinary.readouterr()
+    assert out == b"[lobby] bob: meanwhile\n"
+    lost, back = err.decode().splitlines()
+    assert lost.endswith("was lost: it was cut without a goodbye. Trying again.")
+    assert back == "securechat: Connected again."
+
+
+def test_a_pipe_gives_up_when_the_server_stays_away_and_tells_what_is_not_acknowledged(
+    tmp_path: Path, capfdbinary: Captured
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.let_in(token="t")
+        peer.answer(type="joined", room="lobby", head=0, members=1)
+        peer.answer(type="synced")
+        peer.store(1)
+        peer.expect("say")
+        peer.cut()
+
+    context = client_context(authority_file(tmp_path))
+    waits = Timeouts(retry=0.01, outage=0.1, greet=0.1)
+    with (
+        scripted(script) as server,
+        Client.connect("localhost", server.port, context, "alice", "secret", timeouts=waits) as client,
+    ):
+        with pytest.raises(Unreachable, match="Nothing came of trying again") as gave_up:
+            Pipe(client, ["lobby"], enumerate(typed(b"one", b"two"), 1), as_json=False).run()
+        assert gave_up.value.exit_code == 3
+    told = capfdbinary.readouterr().err.decode().splitlines()
+    assert told[-1] == "securechat: 1 of 2 lines is not acknowledged, 1 of them may be stored."

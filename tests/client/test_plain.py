@@ -13,6 +13,7 @@ import pytest
 from securechat.certificates import client_context
 from securechat.client.client import Client
 from securechat.client.plain import PENDING_SHOWN, Talk
+from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, Unreachable
 from tests.client.scripted import DEADLINE, WELCOME, Peer, authority_file, message, scripted
 
@@ -432,3 +433,37 @@ def test_the_welcome_tells_which_rooms_one_is_in(tmp_path: Path) -> None:
         sheet = Sheet()
         Talk(client, sheet).open(["lobby"])
         assert sheet.lines[-1] == "00:01 [lobby] bob: hello"
+
+
+def test_a_lost_connection_is_told_in_a_line_and_what_is_typed_meanwhile_is_pending(tmp_path: Path) -> None:
+    back = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.let_in(token="t")
+        open_up(peer, "lobby")
+        peer.send({"type": "bye", "code": "shutdown", "message": "The server stops."})
+
+    def second(peer: Peer) -> None:
+        assert back.wait(DEADLINE)
+        peer.let_in(rooms=[state("lobby"), state("ops")])
+        peer.answer(type="synced")
+        peer.store(1)
+        peer.leave()
+
+    context = client_context(authority_file(tmp_path))
+    waits = Timeouts(retry=0.001)
+    with (
+        scripted(first, second) as server,
+        Client.connect("localhost", server.port, context, "alice", "secret", timeouts=waits) as client,
+    ):
+        talking = Conversation(client)
+        talking.talk.open(["lobby"])
+        talking.sheet.wait_for("-- The server ended the connection: The server stops. Trying again.")
+        talking.talk.enter("still here")
+        assert talking.talk.pending() == ["... still here"]
+        back.set()
+        talking.sheet.wait_for("00:01 [lobby] alice #1: still here")
+        assert talking.talk.pending() == []
+        assert "-- Connected again." in talking.sheet.lines
+        client.close()
+        talking.listener.join(DEADLINE)
