@@ -9,10 +9,14 @@ import logging
 import logging.handlers
 import queue
 import sys
+import threading
 import time
 from typing import TextIO
 
 from securechat.limits import LOG_LINES
+
+STOP_SECONDS = 1.0
+"""For the last lines, when the server ends."""
 
 _FIELDS = ("peer", "account", "session")
 
@@ -64,6 +68,28 @@ class _Handler(logging.handlers.QueueHandler):
             self.lost += 1
 
 
+class _Writer(threading.Thread):
+    """Writes what is in the queue; a daemon, so that a stuck stderr cannot keep the process from ending."""
+
+    def __init__(self, records: "queue.Queue[logging.LogRecord | None]", sink: logging.Handler) -> None:
+        super().__init__(name="log", daemon=True)
+        self._records = records
+        self._sink = sink
+
+    def run(self) -> None:
+        while (record := self._records.get()) is not None:
+            self._sink.handle(record)
+
+    def stop(self) -> None:
+        """Write out what is queued and end, as far as stderr takes it in a moment."""
+        try:
+            self._records.put(None, timeout=STOP_SECONDS)
+        except queue.Full:
+            self._records.get_nowait()  # one line for the end
+            self._records.put_nowait(None)
+        self.join(STOP_SECONDS)
+
+
 class Log:
     """The package's log while a server runs."""
 
@@ -72,25 +98,21 @@ class Log:
         as_text = style == "text" or (style == "auto" and stream.isatty())
         sink = logging.StreamHandler(stream)
         sink.setFormatter(TextFormatter() if as_text else JsonFormatter())
-        records: queue.Queue[logging.LogRecord] = queue.Queue(LOG_LINES)
+        records: queue.Queue[logging.LogRecord | None] = queue.Queue(LOG_LINES)
         self._handler = _Handler(records)
-        self._listener = logging.handlers.QueueListener(records, sink)
+        self._writer = _Writer(records, sink)
         self._logger = logging.getLogger("securechat")
 
     def __enter__(self) -> "Log":
         self._logger.setLevel(logging.INFO)
         self._logger.propagate = False
         self._logger.addHandler(self._handler)
-        self._listener.start()
+        self._writer.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._handler.lost:
+            self._logger.warning("%d log lines were lost", self._handler.lost)
         self._logger.removeHandler(self._handler)
         self._logger.propagate = True
-        if self._handler.lost:
-            self._handler.enqueue(
-                self._logger.makeRecord(
-                    "securechat", logging.WARNING, __file__, 0, "%d log lines were lost", (self._handler.lost,), None
-                )
-            )
-        self._listener.stop()
+        self._writer.stop()
