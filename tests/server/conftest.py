@@ -15,8 +15,8 @@ def home(tmp_path: Path) -> Path:
     return make_home(tmp_path / "home")
 
 
-@pytest.fixture(params=[1, 3], ids=["one-reactor", "three-reactors"])
+@pytest.fixture
 def server(home: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A running server, with one reactor and with three."""
-    with running_server(home, reactors=request.param) as server:
+    """A running server, with two reactors where the test does not say how many (`with_any_number_of_reactors`)."""
+    with running_server(home, reactors=getattr(request, "param", 2)) as server:
         yield server

@@ -10,12 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import trustme
 
 from securechat.accounts.passwords import hash_password
 from securechat.config import Config
 from securechat.limits import Limits
 from securechat.server.server import Server
+
+with_any_number_of_reactors = pytest.mark.parametrize(
+    "server", [1, 3], ids=["one-reactor", "three-reactors"], indirect=True
+)
+"""For tests of what people hear of each other: all on one thread, and on several that share nothing."""
 
 PASSWORD = "correct horse battery staple"
 DEADLINE = 20.0

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from securechat.server.server import Server
-from tests.server.support import peer, running_server
+from tests.server.support import peer, running_server, with_any_number_of_reactors
 
 
+@with_any_number_of_reactors
 def test_what_one_says_is_acknowledged_then_heard_by_all_in_the_room(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         alice.send({"type": "say", "ref": "r", "id": "one", "room": "lobby", "text": "hello"})
@@ -27,6 +28,7 @@ def test_what_one_says_is_acknowledged_then_heard_by_all_in_the_room(server: Ser
             }
 
 
+@with_any_number_of_reactors
 def test_every_reader_sees_the_same_records_once_in_order_without_a_gap(server: Server) -> None:
     people = ("alice", "bob", "carol")
     with peer(server, "dave", room="lobby") as dave:
@@ -48,6 +50,7 @@ def test_every_reader_sees_the_same_records_once_in_order_without_a_gap(server: 
         assert [m["text"] for m in heard[0] if m["sender"] == name] == [str(turn) for turn in range(40)]
 
 
+@with_any_number_of_reactors
 def test_an_authors_other_session_hears_it_too(server: Server) -> None:
     with peer(server, "alice", room="lobby") as laptop, peer(server, "alice", room="lobby") as phone:
         laptop.say("hello", id="one")
@@ -66,17 +69,20 @@ def test_the_same_id_again_gets_the_first_number_and_is_not_delivered_twice(home
         assert alice.expect("message")["id"] == "two"
 
 
+@with_any_number_of_reactors
 def test_another_accounts_same_id_is_another_message(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         assert bob.say("b", id="same")["seq"] == alice.say("a", id="same")["seq"] - 1
 
 
+@with_any_number_of_reactors
 def test_speaking_in_a_room_one_is_not_in_is_refused(server: Server) -> None:
     with peer(server, "alice") as alice:
         refused = alice.say("hello", id="one")
         assert (refused["code"], refused["message"]) == ("not-member", "Join lobby first.")
 
 
+@with_any_number_of_reactors
 def test_requests_sent_behind_a_join_take_effect_after_it(server: Server) -> None:
     with peer(server, "alice") as alice:
         alice.send(
@@ -87,6 +93,7 @@ def test_requests_sent_behind_a_join_take_effect_after_it(server: Server) -> Non
         assert [alice.receive()["type"] for _ in range(4)] == ["joined", "members", "ack", "message"]
 
 
+@with_any_number_of_reactors
 def test_joining_a_room_one_is_in_subscribes_to_it_and_records_nothing(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         head = alice.say("hello", id="one")["seq"]
@@ -97,6 +104,7 @@ def test_joining_a_room_one_is_in_subscribes_to_it_and_records_nothing(server: S
         assert alice.expect("message", "join")["seq"] == head + 1
 
 
+@with_any_number_of_reactors
 def test_who_has_left_hears_that_and_nothing_more(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         bob.send({"type": "leave", "room": "lobby"})
@@ -107,6 +115,7 @@ def test_who_has_left_hears_that_and_nothing_more(server: Server) -> None:
         assert bob.receive() == {"type": "pong", "ref": "end"}
 
 
+@with_any_number_of_reactors
 def test_a_room_is_created_by_its_owner_who_is_in_it_and_others_may_join(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob:
         alice.send({"type": "create", "room": "ops"})
@@ -120,6 +129,7 @@ def test_a_room_is_created_by_its_owner_who_is_in_it_and_others_may_join(server:
         assert bob.expect("message")["text"] == "welcome"
 
 
+@with_any_number_of_reactors
 def test_rooms_are_listed_with_ones_own_marked(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob", room="lobby"):
         alice.send({"type": "create", "room": "ops"}, {"type": "rooms", "ref": "r"})
@@ -132,6 +142,7 @@ def test_rooms_are_listed_with_ones_own_marked(server: Server) -> None:
         assert "joined" not in rooms["lobby"]
 
 
+@with_any_number_of_reactors
 def test_members_are_listed_for_members(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob") as bob:
         alice.send({"type": "members", "room": "lobby"})
@@ -141,6 +152,7 @@ def test_members_are_listed_for_members(server: Server) -> None:
         assert bob.expect("error")["code"] == "no-such-room"
 
 
+@with_any_number_of_reactors
 def test_a_welcome_names_the_rooms_of_the_account(server: Server) -> None:
     with peer(server, "dave", room="lobby") as dave:
         head = dave.say("hello", id="one")["seq"]
@@ -154,6 +166,7 @@ def test_a_welcome_names_the_rooms_of_the_account(server: Server) -> None:
 # --- direct rooms ---------------------------------------------------------------------------------
 
 
+@with_any_number_of_reactors
 def test_a_direct_message_makes_the_room_of_two_and_each_sees_the_others_name(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob, peer(server, "carol") as carol:
         for one in (alice, bob, carol):
@@ -170,6 +183,7 @@ def test_a_direct_message_makes_the_room_of_two_and_each_sees_the_others_name(se
         assert [room["room"] for room in carol.receive()["rooms"]] == ["lobby"]
 
 
+@with_any_number_of_reactors
 def test_a_direct_message_waits_for_who_is_offline(server: Server) -> None:
     with peer(server, "alice") as alice:
         alice.say("psst", id="one", room="@bob")
@@ -179,6 +193,7 @@ def test_a_direct_message_waits_for_who_is_offline(server: Server) -> None:
         assert bob.expect("message")["text"] == "psst"
 
 
+@with_any_number_of_reactors
 def test_a_direct_message_to_nobody_is_refused(server: Server) -> None:
     with peer(server, "alice") as alice:
         assert alice.say("psst", id="one", room="@nobody")["code"] == "no-such-account"
@@ -213,12 +228,14 @@ def test_history_comes_in_pages_oldest_first(
         assert page["more"] == (more and not (first == 1 and "after" not in question))
 
 
+@with_any_number_of_reactors
 def test_history_both_before_and_after_a_number_is_refused(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.send({"type": "history", "room": "lobby", "before": 1, "after": 1})
         assert alice.expect("error")["code"] == "bad-frame"
 
 
+@with_any_number_of_reactors
 def test_subscribing_with_a_cursor_replays_what_came_after_it_then_follows(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         for n in range(700):  # more than a page
@@ -233,6 +250,7 @@ def test_subscribing_with_a_cursor_replays_what_came_after_it_then_follows(serve
             assert late.expect("message")["seq"] == 702
 
 
+@with_any_number_of_reactors
 def test_subscribing_without_a_cursor_hears_only_what_is_new(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.say("old", id="one")
@@ -243,6 +261,7 @@ def test_subscribing_without_a_cursor_hears_only_what_is_new(server: Server) -> 
             assert late.expect("message")["text"] == "new"
 
 
+@with_any_number_of_reactors
 def test_a_cursor_from_the_future_hears_what_is_new(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.send({"type": "subscribe", "room": "lobby", "after": 999})
@@ -251,6 +270,7 @@ def test_a_cursor_from_the_future_hears_what_is_new(server: Server) -> None:
         assert alice.expect("message")["text"] == "new"
 
 
+@with_any_number_of_reactors
 def test_sync_reads_all_rooms_of_the_account_those_to_come_too(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.say("old", id="one")
@@ -270,6 +290,7 @@ def test_sync_reads_all_rooms_of_the_account_those_to_come_too(server: Server) -
 NO_ROOM = ("", "Lobby", "a b", "x" * 64 + "y", "lobby\n", "\u001b[31m", "@", "@Bob", "@a:b", "é")
 
 
+@with_any_number_of_reactors
 def test_a_room_name_that_no_room_can_have_is_refused_in_every_request(server: Server) -> None:
     with peer(server, "alice") as alice:
         for kind in ("create", "join", "leave", "members", "history", "subscribe", "say"):
@@ -286,6 +307,7 @@ def test_a_room_name_that_no_room_can_have_is_refused_in_every_request(server: S
                 assert alice.receive()["type"] == "pong"
 
 
+@with_any_number_of_reactors
 def test_a_text_that_could_drive_a_terminal_or_is_too_long_is_refused(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         for text in ("", " \n", "bell\u0007", "red \u001b[31m", "c1 \u009b31m", "del \u007f", "x" * 16_385):
@@ -293,12 +315,14 @@ def test_a_text_that_could_drive_a_terminal_or_is_too_long_is_refused(server: Se
         assert alice.say("fine\n\tstill fine ✓", id="two")["type"] == "ack"
 
 
+@with_any_number_of_reactors
 def test_an_id_of_other_characters_is_refused(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         for id in ("", "a b", "é", "x\n"):
             assert alice.say("hello", id=id)["code"] == "bad-id"
 
 
+@with_any_number_of_reactors
 def test_direct_rooms_cannot_be_joined_left_or_created(server: Server) -> None:
     with peer(server, "alice") as alice:
         alice.say("psst", id="one", room="@bob")

@@ -64,7 +64,8 @@ class Stuck(io.StringIO):
         return super().write(text)
 
 
-def test_a_stderr_that_takes_nothing_delays_nobody() -> None:
+def test_a_stderr_that_takes_nothing_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("securechat.server.logs.STOP_SECONDS", 0.1)
     stream = Stuck()
     with Log("text", stream):
         for number in range(LOG_LINES + 50):

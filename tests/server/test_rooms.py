@@ -1,7 +1,7 @@
 """Private rooms, topics, invitations, edits and deletions, replies, read markers, who is here: as clients see them."""
 
 from securechat.server.server import Server
-from tests.server.support import Peer, peer
+from tests.server.support import Peer, peer, with_any_number_of_reactors
 
 
 def _ask(one: Peer, kind: str, **fields: object) -> dict[str, object]:
@@ -13,6 +13,7 @@ def _ask(one: Peer, kind: str, **fields: object) -> dict[str, object]:
             return frame
 
 
+@with_any_number_of_reactors
 def test_a_private_room_is_nobodys_business_until_they_are_invited(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob:
         bob.send({"type": "sync"})
@@ -28,6 +29,7 @@ def test_a_private_room_is_nobodys_business_until_they_are_invited(server: Serve
         assert _ask(alice, "invite", room="plans", username="nobody")["code"] == "no-such-account"
 
 
+@with_any_number_of_reactors
 def test_who_was_kicked_hears_that_and_nothing_more(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob:
         _ask(alice, "create", room="ops")
@@ -40,6 +42,7 @@ def test_who_was_kicked_hears_that_and_nothing_more(server: Server) -> None:
         assert bob.say("back?", id="one", room="ops")["code"] == "not-member"
 
 
+@with_any_number_of_reactors
 def test_a_topic_is_told_and_listed(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         assert _ask(alice, "topic", room="lobby", text="tea at four")["type"] == "ack"
@@ -49,6 +52,7 @@ def test_a_topic_is_told_and_listed(server: Server) -> None:
         assert rooms[0]["topic"] == "tea at four"
 
 
+@with_any_number_of_reactors
 def test_an_edit_is_a_record_and_a_deletion_erases_the_text_and_its_edits(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         said = alice.say("first secret", id="one")["seq"]
@@ -68,6 +72,7 @@ def test_an_edit_is_a_record_and_a_deletion_erases_the_text_and_its_edits(server
             assert [record["seq"] for record in records[1:]] == list(range(1, edit["seq"] + 2))
 
 
+@with_any_number_of_reactors
 def test_an_admin_may_delete_what_others_said_and_a_reply_names_what_it_answers(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "dave", room="lobby") as dave:
         said = alice.say("rude", id="one")["seq"]
@@ -80,6 +85,7 @@ def test_an_admin_may_delete_what_others_said_and_a_reply_names_what_it_answers(
         assert alice.expect("error")["code"] == "no-such-record"
 
 
+@with_any_number_of_reactors
 def test_a_read_marker_is_kept_and_told_to_the_accounts_other_sessions(server: Server) -> None:
     with peer(server, "alice", room="lobby") as laptop, peer(server, "alice", room="lobby") as phone:
         seq = laptop.say("hello", id="one")["seq"]
@@ -90,6 +96,7 @@ def test_a_read_marker_is_kept_and_told_to_the_accounts_other_sessions(server: S
             assert tablet.login("alice")["rooms"][0]["read"] == seq
 
 
+@with_any_number_of_reactors
 def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
     with peer(server, "bob", room="lobby"):
         pass
@@ -103,6 +110,7 @@ def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
         assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}
 
 
+@with_any_number_of_reactors
 def test_what_was_there_before_is_told_as_a_replay_and_what_is_new_is_not(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.say("old", id="one")
@@ -113,6 +121,7 @@ def test_what_was_there_before_is_told_as_a_replay_and_what_is_new_is_not(server
             assert "replay" not in late.expect("message")
 
 
+@with_any_number_of_reactors
 def test_the_chain_of_hashes_is_told_at_every_head(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob") as bob:
         alice.say("hello", id="one")
@@ -123,6 +132,7 @@ def test_the_chain_of_hashes_is_told_at_every_head(server: Server) -> None:
         assert before["hash"] == page["base"]
 
 
+@with_any_number_of_reactors
 def test_what_was_said_is_found_by_those_who_are_in_the_room_alone(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob") as bob:
         alice.say("the quick brown fox", id="one")
@@ -139,6 +149,7 @@ def test_what_was_said_is_found_by_those_who_are_in_the_room_alone(server: Serve
         assert _ask(bob, "search", text="fox", room="@carol")["code"] == "no-such-room"
 
 
+@with_any_number_of_reactors
 def test_an_edited_message_is_found_by_what_it_says_now(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         said = alice.say("tea at four", id="one")["seq"]
