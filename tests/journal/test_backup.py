@@ -88,7 +88,11 @@ def forge(file: Path, *parts: tuple[str | tarfile.TarInfo, bytes], sums: bool = 
             if isinstance(name, str):
                 archive.addfile(_entry(name, size=len(data)), io.BytesIO(data))
             else:
-                archive.addfile(name)  # its header alone, whatever that says of a content
+                # Its header alone, whatever that says of a content.
+                assert archive.fileobj is not None
+                header = name.tobuf()
+                archive.fileobj.write(header)
+                archive.offset += len(header)
 
 
 def refusal(file: Path, home: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from securechat.chat.model import Room
+from securechat.errors import StorageFailed
 from securechat.journal.reader import Page
 from securechat.journal.search import tables
 from securechat.journal.search.matching import fold, grams
@@ -64,7 +65,11 @@ class Index:
         try:
             self._prepare()
         except sqlite3.Error as error:
-            self._mend(error)
+            try:
+                self._mend(error)
+            except StorageFailed:
+                self._connection.close()
+                raise
 
     def follow(self, source: Log, rooms: Mapping[str, Room]) -> bool:
         """Take the next step towards the heads of `rooms`, which are all rooms of the log; False: nothing was left.
