@@ -15,7 +15,7 @@ from tests.server.test_stopping import serving
 LOGINS = 200
 ROUNDS = 3
 TURNS_A_HASH = 3
-"""What is said and heard while one login is hashed: far more when nothing else runs; at most 1 if talk waited for it."""
+"""What is said and heard while one login is hashed: many when nothing else runs; at most 1 if talk waited for it."""
 
 
 def _status(process: int, key: str) -> int:
