@@ -44,6 +44,10 @@ class Phase(enum.Enum):
     CLOSED = enum.auto()
 
 
+# By names of their own: looking one up in its class takes as long as all that `flush` does besides the TLS write.
+HANDSHAKE, OPEN, FLUSHING, LINGERING, CLOSED = Phase
+
+
 class Owner(Interface):
     """What a connection needs of its reactor."""
 
@@ -51,7 +55,6 @@ class Owner(Interface):
 
     def watch(self, connection: "Connection", before: int, mask: int) -> None: ...
     def flush_later(self, connection: "Connection") -> None: ...
-    def hear_later(self, connection: "Connection") -> None: ...
     def expect(self, connection: "Connection", deadline: float) -> None: ...
     def opened(self, connection: "Connection") -> "Listening": ...
     def closed(self, connection: "Connection") -> None: ...
@@ -99,10 +102,10 @@ class Connection:
             raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
         self._owner = owner
-        self._phase = Phase.HANDSHAKE
+        self._phase = HANDSHAKE
         self._mask = 0
         self._queue: deque[bytes] = deque()
-        self._out: memoryview | None = None
+        self._out: bytes | memoryview = b""
         self._read_waits_for = READ
         self._write_waits_for = 0
         self._received: deque[AnyRequest | ProtocolError] = deque()
@@ -126,7 +129,7 @@ class Connection:
 
     def queue(self, data: bytes) -> None:
         """Queue encoded events; they are written at the end of the reactor's turn."""
-        if self._phase is Phase.OPEN:
+        if self._phase is OPEN:
             if not self.queued:
                 self._owner.flush_later(self)
             self._queue.append(data)
@@ -134,12 +137,12 @@ class Connection:
 
     def finish(self, *last: AnyEvent) -> None:
         """Say the last events, write out what is queued and close, within `close_seconds` whatever the peer does."""
-        if self._phase is Phase.HANDSHAKE:
+        if self._phase is HANDSHAKE:
             self.drop()
-        elif self._phase is Phase.OPEN:
+        elif self._phase is OPEN:
             for event in last:
                 self.tell(event)
-            self._phase = Phase.FLUSHING
+            self._phase = FLUSHING
             self._received.clear()
             self._set_deadline(time.monotonic() + self._owner.limits.close_seconds)
             self._owner.flush_later(self)
@@ -148,7 +151,8 @@ class Connection:
         """Hear no more requests; what is queued is still written."""
         if self.session:
             self.session.deafen()
-        elif self._phase is Phase.HANDSHAKE:
+            self._watch()
+        elif self._phase is HANDSHAKE:
             self.drop()
 
     def forget_received(self) -> None:
@@ -159,9 +163,9 @@ class Connection:
 
     def ready(self, mask: int) -> None:
         """The socket can do what it was watched for."""
-        if self._phase is Phase.HANDSHAKE:
+        if self._phase is HANDSHAKE:
             self._shake_hands()
-        elif self._phase is Phase.LINGERING:
+        elif self._phase is LINGERING:
             self._linger()
         else:
             if mask & self._write_waits_for:
@@ -171,23 +175,22 @@ class Connection:
 
     def hear(self) -> None:
         """Hand received requests to the session for as long as it hears; read on when none is left."""
-        session = self.session
-        while self._phase is Phase.OPEN and session and self._received and session.hears():
-            session.handle(self._received.popleft())
-        self._watch()
+        if self._received or not self._mask & self._read_waits_for:
+            self._hand_over()
+            self._watch()
 
     def flush(self) -> None:
         """Write what is queued, as far as the peer takes it."""
+        was_full = self.queued > self._owner.limits.queue_bytes // 2
         was_blocked, self._write_waits_for = self._write_waits_for, 0
         try:
-            while self._phase in (Phase.OPEN, Phase.FLUSHING) and (self._out or self._queue):
-                if self._out is None:
-                    self._out = self._join()
-                sent = self._socket.send(self._out)
+            while self.queued:
+                out = self._out = self._out or self._join()
+                sent = self._socket.send(out)
                 self.queued -= sent
+                self._out = memoryview(out)[sent:] if sent < len(out) else b""
                 if was_blocked:
                     self.heard = time.monotonic()  # a peer that takes what it did not take before is there
-                self._out = self._out[sent:] if sent < len(self._out) else None
         except ssl.SSLWantWriteError:
             self._write_waits_for = WRITE
         except ssl.SSLWantReadError:
@@ -195,35 +198,36 @@ class Connection:
         except OSError as error:
             self._lost(error)
             return
-        if self._phase is Phase.FLUSHING and not self.queued:
+        if self._phase is FLUSHING and not self.queued:
             self._say_goodbye()
-        elif self._phase is Phase.OPEN and self.session:
+        elif was_full and self._phase is OPEN and self.session:
             self.session.drained()
             self.hear()
-        else:
+        if self._write_waits_for or was_blocked:
             self._watch()
 
     def check(self, now: float) -> None:
         """Act on the deadline that has passed, if one has, and ask to be called again at the next."""
-        if self._phase is Phase.OPEN and self.session:
+        if self._phase is OPEN and self.session:
             self._set_deadline(self.session.check(now))
-        elif self._phase is not Phase.CLOSED:
+        elif self._phase is not CLOSED:
             if now < self._deadline:
                 self._owner.expect(self, self._deadline)
                 return
-            if self._phase is Phase.HANDSHAKE:
+            if self._phase is HANDSHAKE:
                 log.info("handshake not finished in time", extra={"peer": self.address})
             self.drop()
 
     def drop(self) -> None:
         """Close at once, without a word."""
-        if self._phase is Phase.CLOSED:
+        if self._phase is CLOSED:
             return
         self._watch(0)
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._queue.clear()
         self._received.clear()
-        self._out = None
+        self._out = b""
+        self.queued = 0
         self._socket.close()
         session, self.session = self.session, None
         if session:
@@ -233,12 +237,12 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether events can still be queued."""
-        return self._phase is Phase.OPEN
+        return self._phase is OPEN
 
     @property
     def is_closed(self) -> bool:
         """Whether the socket is closed."""
-        return self._phase is Phase.CLOSED
+        return self._phase is CLOSED
 
     # --- TLS ------------------------------------------------------------------------------------
 
@@ -253,7 +257,7 @@ class Connection:
             log.info("handshake failed: %s", _reason(error), extra={"peer": self.address})
             self.drop()
         else:
-            self._phase = Phase.OPEN
+            self._phase = OPEN
             self.heard = time.monotonic()
             self.session = self._owner.opened(self)
             self.check(self.heard)
@@ -268,16 +272,15 @@ class Connection:
                 if not data:
                     self._received.extend(self.protocol.receive_eof())
                     self._received.append(Logout())  # what it asked for before is still answered
-                    self.hear()
-                    return
+                    break
                 items = self.protocol.receive(data)
                 self._time_frame(bool(items))
                 self._received.extend(items)
-                self.hear()
-                if not self._may_read():
-                    return
-            if self._socket.pending():
-                self._owner.hear_later(self)
+                self._hand_over()
+                # Less than a full record is nearly always all there is. Where it is not, the selector says so in the
+                # next turn, and that costs less than an attempt in vain behind each request.
+                if len(data) < RECORD_BYTES or not self._may_read():
+                    break
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLWantWriteError:
@@ -285,10 +288,16 @@ class Connection:
         except OSError as error:
             self._lost(error)
             return
+        self._hand_over()
         self._watch()
 
+    def _hand_over(self) -> None:
+        session = self.session
+        while self._received and self._phase is OPEN and session and session.hears():
+            session.handle(self._received.popleft())
+
     def _may_read(self) -> bool:
-        return self._phase is Phase.OPEN and not self._received and self.session is not None and self.session.hears()
+        return self._phase is OPEN and not self._received and self.session is not None and self.session.hears()
 
     def _time_frame(self, ended: bool) -> None:
         if not self.protocol.partial:
@@ -300,7 +309,7 @@ class Connection:
     def _say_goodbye(self) -> None:
         # The peer's own goodbye is not waited for in TLS: what it still sends is read and thrown away below TLS, for
         # closing a socket with unread bytes resets it, and the reset can destroy our last words on their way.
-        self._phase = Phase.LINGERING
+        self._phase = LINGERING
         with contextlib.suppress(OSError):
             self._socket.unwrap()  # the first call sends close_notify; that it would wait for the peer's is cut short
         try:
@@ -332,26 +341,29 @@ class Connection:
 
     # --- small parts ----------------------------------------------------------------------------
 
-    def _join(self) -> memoryview:
+    def _join(self) -> bytes:
+        queue = self._queue
+        if len(queue) == 1:
+            return queue.popleft()
         parts: list[bytes] = []
         size = 0
-        while self._queue and size < WRITE_BYTES:
-            parts.append(self._queue.popleft())
+        while queue and size < WRITE_BYTES:
+            parts.append(queue.popleft())
             size += len(parts[-1])
-        return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+        return b"".join(parts)
 
     def _watch(self, mask: int | None = None) -> None:
         if mask is None:
             mask = self._write_waits_for
-            if self._phase is Phase.LINGERING or self._may_read():
+            if self._phase is LINGERING or self._may_read():
                 mask |= self._read_waits_for
-        if mask != self._mask and self._phase is not Phase.CLOSED:
+        if mask != self._mask and self._phase is not CLOSED:
             self._owner.watch(self, self._mask, mask)
             self._mask = mask
 
     def _set_deadline(self, deadline: float) -> None:
         self._deadline = deadline
-        if self._phase is not Phase.CLOSED:
+        if self._phase is not CLOSED:
             self._owner.expect(self, deadline)
 
 

@@ -26,6 +26,7 @@ from securechat.limits import PRESENCE_MEMBERS, Limits
 from securechat.protocols.frames import Bye, Presence, ReadMarker
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin, Subscription
+from securechat.server.salts import Salts
 from securechat.server.services import Services
 from securechat.server.session import Session
 
@@ -49,6 +50,7 @@ class Reactor:
         self.limits: Limits = services.config.limits
         self.live: dict[str, set[Subscription]] = {}
         """The subscriptions that are level with their room, by room."""
+        self.salts = Salts()
         self._pace = pace
         self._selector = selectors.DefaultSelector()
         self._near, self._far = socket.socketpair()
@@ -62,7 +64,6 @@ class Reactor:
         self._connections: set[Connection] = set()
         self._sessions: dict[str, set[Session]] = {}
         self._dirty: list[Connection] = []
-        self._again: list[Connection] = []
         self._proposals: list[Submission] = []
         self._batch_number = 0
         self._ending = False
@@ -149,10 +150,6 @@ class Reactor:
         """Write this connection's queue at the end of the turn."""
         self._dirty.append(connection)
 
-    def hear_later(self, connection: Connection) -> None:
-        """Read this connection again in the next turn: TLS has decrypted what the selector cannot see."""
-        self._again.append(connection)
-
     def expect(self, connection: Connection, deadline: float) -> None:
         """Call the connection's `check` at this time of the monotonic clock, or before."""
         # One timer a connection counts: a later one is set when it has fired, or each line would leave one behind.
@@ -205,16 +202,16 @@ class Reactor:
             self._far.close()
 
     def _turn(self) -> None:
-        busy = self._notes or self._dirty or self._again or self._proposals
-        ready = self._selector.select(0 if busy else self._until_timer())
-        again, self._again = self._again, []
-        for connection in again:
-            self._guard(connection, connection.ready, selectors.EVENT_READ)
-        for key, mask in ready:
-            if key.data is None:
+        busy = self._notes or self._dirty or self._proposals
+        for key, mask in self._selector.select(0 if busy else self._until_timer()):
+            connection = key.data
+            if connection is None:
                 self._take_wake_up()
-            else:
-                self._guard(key.data, key.data.ready, mask)
+                continue
+            try:
+                connection.ready(mask)
+            except Exception:  # noqa: BLE001 - rule 6
+                self._end_failed(connection)
         self._take_notes()
         self._run_timers()
         self._submit()
@@ -256,7 +253,10 @@ class Reactor:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            self._guard(connection, connection.flush)
+            try:
+                connection.flush()
+            except Exception:  # noqa: BLE001 - rule 6
+                self._end_failed(connection)
         if self._batch_number:
             self._pace.written(self, self._batch_number)
             self._batch_number = 0
@@ -265,13 +265,17 @@ class Reactor:
         """Rule 6: a bug in one session ends that session; the thread lives on."""
         try:
             act(*arguments)
+        except Exception:  # noqa: BLE001 - rule 6
+            self._end_failed(connection)
+
+    def _end_failed(self, connection: Connection) -> None:
+        """Say goodbye to the session whose bug is being handled."""
+        log.exception("session failed", extra={"peer": connection.address})
+        try:
+            connection.finish(Bye(code=Code.INTERNAL, message="The server has a bug; its operator can see it."))
         except Exception:
-            log.exception("session failed", extra={"peer": connection.address})
-            try:
-                connection.finish(Bye(code=Code.INTERNAL, message="The server has a bug; its operator can see it."))
-            except Exception:
-                log.exception("the failed session could not be ended", extra={"peer": connection.address})
-                connection.drop()
+            log.exception("the failed session could not be ended", extra={"peer": connection.address})
+            connection.drop()
 
     # --- notes --------------------------------------------------------------------------------------
 

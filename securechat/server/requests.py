@@ -5,7 +5,6 @@ The handlers are in `changes` (proposals), `questions` (reads) and `own_account`
 """
 
 import enum
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +18,6 @@ from securechat.server.fanout import Origin, text_of_bytes
 if TYPE_CHECKING:
     from securechat.server.session import Session
 
-SALT_BYTES: Final = 16
-"""Random bytes behind the commitment to a text: nobody can try texts against it once the salt is erased."""
-
 
 class Wait(enum.Flag):
     """Why the next request is not heard for now."""
@@ -31,6 +27,9 @@ class Wait(enum.Flag):
     """A join, leave or create is being decided, and what comes behind it may depend on it."""
     WORKER = enum.auto()
     """A worker reads, searches or hashes for this session."""
+
+
+NOTHING: Final = Wait.NOTHING
 
 
 class Requests:
@@ -45,19 +44,23 @@ class Requests:
         self.in_flight = 0
         """Proposals that the journal has not answered."""
         self._in_flight_bytes = 0
-        self._wait = Wait.NOTHING
+        self._wait = NOTHING
 
     def hears(self) -> bool:
         """Whether the next request may be handled now."""
         return (
-            not self._wait
+            self._wait is NOTHING
             and self.in_flight < self.limits.in_flight
             and self._in_flight_bytes < self.limits.in_flight_bytes
         )
 
-    def handle(self, request: frames.Request) -> None:
-        """Act on one request."""
-        _HANDLERS[type(request)](self, request)
+    def handle(self, request: object) -> bool:
+        """Act on one request; False where it is not of those that take a login."""
+        handler = _HANDLERS.get(type(request))
+        if handler is None:
+            return False
+        handler(self, request)
+        return True
 
     # --- proposals ----------------------------------------------------------------------------------
 
@@ -65,7 +68,7 @@ class Requests:
         """Ask the journal for a record in this room; the answer carries the request's `ref`."""
         account = self.services.authenticator.accounts.get(self.username)
         admin = account is not None and account.role == "admin"
-        salt = os.urandom(SALT_BYTES) if fields.get("text") else b""
+        salt = self.session.reactor.salts.take() if fields.get("text") else b""
         proposal = Proposal(kind, self.username, room, admin=admin, salt=salt, **fields)
         if kind in _MEMBERSHIP:
             self._wait |= Wait.MEMBERSHIP

@@ -38,6 +38,9 @@ class Hearing(enum.Enum):
     """The server stops."""
 
 
+# By names of their own: before Python 3.12, looking one up in its class costs more than the rest of `hears`.
+ON, CHECKING, IN = Hearing.ON, State.CHECKING, State.IN
+
 SOON = 0.1
 """Seconds until a deadline that has passed is looked at again: its consequence is on its way."""
 
@@ -64,7 +67,7 @@ class Session:
         self._began = connection.heard
         self._failures = 0
         self._pinged: float | None = None
-        self._hearing = Hearing.ON
+        self._hearing = ON
         self.tell(
             frames.Hello(
                 protocol=1,
@@ -78,8 +81,8 @@ class Session:
     def hears(self) -> bool:
         """Whether the next request may be handled now; if not, it waits in the connection, and the peer behind it."""
         return (
-            self._state is not State.CHECKING
-            and self._hearing is Hearing.ON
+            self._state is not CHECKING
+            and self._hearing is ON
             and self.connection.queued < self.queue_bytes
             and (self._requests is None or self._requests.hears())
         )
@@ -87,6 +90,8 @@ class Session:
     def handle(self, item: AnyRequest | ProtocolError) -> None:
         """Act on one request, or answer one error of the protocol."""
         self._pinged = None
+        if self._requests and self._requests.handle(item):
+            return
         error = item if isinstance(item, ProtocolError) else refusal(self._state, item)
         if error is not None:
             self._tell_error(error)
@@ -99,8 +104,6 @@ class Session:
             self._leave_when_answered()
         elif isinstance(item, frames.Ping):
             self.tell(frames.PongAnswer(ref=item.ref))
-        elif self._requests and not isinstance(item, frames.Pong | ProtocolError):
-            self._requests.handle(item)
 
     def drained(self) -> None:
         """The connection's queue was written out, at least in part."""
@@ -116,7 +119,7 @@ class Session:
         limits, heard, began = self._limits, self.connection.heard, self.connection.frame_began
         # Silence counts from the ping: a server that was itself asleep must not take everybody for gone.
         gone = None if self._pinged is None else max(self._pinged, heard) + limits.idle_seconds - limits.ping_seconds
-        if self._state is not State.IN and now >= self._began + limits.login_seconds:
+        if self._state is not IN and now >= self._began + limits.login_seconds:
             self.give_up(Code.TOO_SLOW, f"No login within {limits.login_seconds:g} seconds.")
         elif began is not None and now >= began + limits.frame_seconds:
             self.give_up(Code.TOO_SLOW, f"A line did not end within {limits.frame_seconds:g} seconds.")
@@ -127,7 +130,7 @@ class Session:
             gone = now + limits.idle_seconds - limits.ping_seconds
             self.tell(frames.PingPeer())
         deadlines = [heard + limits.ping_seconds if gone is None else gone]
-        if self._state is not State.IN:
+        if self._state is not IN:
             deadlines.append(self._began + limits.login_seconds)
         if began is not None:
             deadlines.append(began + limits.frame_seconds)
@@ -137,7 +140,7 @@ class Session:
         """The connection is closed."""
         self.is_over = True
         self.subscriptions.end_all()
-        if self._state is State.IN:
+        if self._state is IN:
             self.reactor.left(self)
             log.info("session ended", extra=self.who())
 
@@ -171,7 +174,7 @@ class Session:
 
         deliver = self.on_its_thread(lambda result: self._verified(request, result))
         if self.reactor.services.hashing.submit(verify, deliver):
-            self._state = State.CHECKING
+            self._state = CHECKING
         else:
             self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
 
@@ -191,7 +194,7 @@ class Session:
     def _ask_for_token(self, request: frames.Login, account: Account) -> None:
         # The token is durable before its owner hears of it, as everything that is promised.
         token = new_token()
-        self._state = State.CHECKING
+        self._state = CHECKING
         self._entry = (account, token)
         self.reactor.propose(Origin(self, Grant(account.name, hash_token(token), request.device), request.ref))
 
@@ -239,7 +242,7 @@ class Session:
             self.tell(error)
 
     def _enter(self, ref: str | None, account: Account, token: str) -> None:
-        self._state = State.IN
+        self._state = IN
         self.username = account.name
         self._requests = Requests(self)
         self.reactor.entered(self)
