@@ -146,6 +146,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long the journal waits for the reactors to write out a batch before it takes the next:
     what arrives meanwhile is one larger batch, and one stuck reactor holds up nobody for long."""
 
+    gather_seconds: Seconds = 0.003
+    """How long the journal waits, at most, for a batch to become as large as the one before: those who are all talking
+    at once share a commit, and nobody notices three milliseconds. It never waits behind a batch of one."""
+
     page_bytes: Count = 262_144
     """Encoded records read from the store at a time for one reader that catches up, or one `history`."""
 

@@ -72,8 +72,8 @@ class Order(Protocol):
         """Take all of them in this order, or none: False."""
         ...
 
-    def take(self, limit: int) -> list[Submission]:
-        """Wait for some and give up to `limit`; empty means closed, and nothing is left."""
+    def take(self, limit: int, enough: int = 1, seconds: float = 0.0) -> list[Submission]:
+        """Wait for some, and then up to `seconds` for `enough`; give up to `limit`. Empty: closed, and nothing left."""
         ...
 
     def close(self) -> None:
@@ -134,9 +134,12 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            while submissions := self._order.take(self._limits.batch_records):
+            size = 1
+            while submissions := self._order.take(self._limits.batch_records, size, self._limits.gather_seconds):
+                size = len(submissions)
                 self._publisher.publish(self._settle(submissions))
-                # What arrives until the last batch is written out makes the next one larger.
+                # What arrives until the last batch is written out makes the next one larger, and it is given a moment
+                # to become as large as this one: batches stay batches, and whoever speaks alone waits for nobody.
                 self._publisher.wait_written(self._limits.pace_seconds)
         except StorageFailed as error:
             self._order.close()

@@ -27,10 +27,15 @@ class LocalOrder:
             self._changed.notify()
             return True
 
-    def take(self, limit: int) -> list[Submission]:
-        """Give the oldest, up to `limit`; wait while there is none. Empty means closed, and nothing is left."""
+    def take(self, limit: int, enough: int = 1, seconds: float = 0.0) -> list[Submission]:
+        """Give the oldest, up to `limit`: wait for some, and then up to `seconds` for `enough` of them.
+
+        Empty means closed, and nothing is left.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
+            if len(self._waiting) < enough:
+                self._changed.wait_for(lambda: len(self._waiting) >= enough or self._closed, seconds)
             return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
     def close(self) -> None:
