@@ -159,7 +159,7 @@ class Store:
             (_SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
             (_DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
             (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
-            (_SAVE_RECORD, [(numbers[record.room], *astuple(record)[1:]) for record in records]),
+            (_SAVE_RECORD, [(numbers[record.room], *_record_columns(record)) for record in records]),
             (_ERASE, [(numbers[room], seq) for room, seq in deleted]),
             (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
@@ -271,6 +271,12 @@ class Store:
         if code(error) == sqlite3.SQLITE_FULL:
             return StorageFull(f"{self._path} cannot grow: the disk is full.", hint="Free some space.")
         return failure(self._path, error)
+
+
+def _record_columns(record: Record) -> tuple[object, ...]:
+    _, *plain, salt, erased, hash = astuple(record)
+    # As bytearrays, which sqlite3 takes as they are; for bytes it looks for an adapter each time.
+    return *plain, bytearray(salt), bytearray(erased), bytearray(hash)
 
 
 def _room_columns(r: Room) -> tuple[object, ...]:
