@@ -88,6 +88,11 @@ class Message(Frame, kw_only=True, frozen=True):
     text: str
 
 
+class Error(Frame, kw_only=True, frozen=True):
+    code: str
+    message: str
+
+
 Request = Login | Resume | Join | Subscribe | Say
 decode = msgspec.json.Decoder(Request).decode
 HELLO = Hello(protocol=1, auth=["password", "token"], limits={"line": LINE_BYTES, "text": 16384})
@@ -139,8 +144,8 @@ class Chat:
                 frame = decode(line)
                 if isinstance(frame, Login | Resume):
                     username = self._accounts.find(frame)
-                    writer.write(to_line(Welcome(ref=frame.ref, username=username)))
                 if not username:
+                    writer.write(to_line(Error(ref=frame.ref, code="bad-credentials", message="Log in first.")))
                     return
                 self._answer(frame, username, writer)
                 await writer.drain()
@@ -160,6 +165,8 @@ class Chat:
             room.readers.append(writer)
             kind = partial(Joined, members=len(room.readers)) if isinstance(frame, Join) else Subscribed
             writer.write(to_line(kind(ref=frame.ref, room=frame.room, head=room.head)))
+        else:
+            writer.write(to_line(Welcome(ref=frame.ref, username=username)))
 
     def _say(self, frame: Say, username: str, writer: asyncio.StreamWriter) -> None:
         room = self._rooms[frame.room]

@@ -147,6 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
     context.load_cert_chain(arguments.certificate, arguments.key)
     accounts = read_accounts(arguments.accounts)
     rooms = Rooms()

@@ -1,0 +1,1 @@
+"""Two small servers to compare with; programs of their own, started by their file names."""
