@@ -3,13 +3,15 @@
 Fixtures of one part live with the tests of that part.
 """
 
+import functools
 import ipaddress
 import os
-import sys
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,16 +39,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
-    if event not in ("socket.connect", "socket.sendto"):
-        return
-    address = arguments[1]
-    # An address that is no tuple is a path: a socket of this machine.
-    if isinstance(address, tuple) and not is_loopback(str(address[0])):
-        raise AssertionError(f"a test may talk to this machine only, not to {address[0]}")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-sys.addaudithook(_stay_on_this_machine)
+def _on_this_machine(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`call` on a socket, as long as the address, its last argument, is on this machine."""
+
+    @functools.wraps(call)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        address = args[-1]
+        # An address that is no tuple is a path: a socket of this machine.
+        if isinstance(address, tuple) and not is_loopback(str(address[0])):
+            raise AssertionError(f"a test may talk to this machine only, not to {address[0]}")
+        return call(*args, **kwargs)
+
+    return guarded
+
+
+# Not an audit hook: Python calls one for every event of every thread, and with it in place the tracing of a thread that
+# starts can fail where two start at once ("another trace function is being installed").
+for _name in ("connect", "connect_ex", "sendto"):
+    setattr(socket.socket, _name, _on_this_machine(getattr(socket.socket, _name)))
 
 
 def children() -> set[int]:

@@ -116,3 +116,14 @@ def test_an_erased_text_leaves_the_link_as_it_was() -> None:
     left = chain.commitment(SAID.salt, SAID.text)
     erased = msgspec.structs.replace(SAID, text="", salt=b"", erased=left)
     assert chain.link_record(SALT, erased) == chain.link_record(SALT, SAID)
+
+
+@pytest.mark.parametrize("length", [0, 255, 256, 70_000])
+def test_a_field_of_any_length_is_hashed_after_its_length_in_four_bytes(length: int) -> None:
+    sender = "a" * length
+    words = (SALT, b"7", b"say", sender.encode(), b"a1", b"1", b"", b"0", bytes(32))
+    expected = sha256(b"".join(len(word).to_bytes(4, "big") + word for word in words)).digest()
+    linked = chain.link(
+        SALT, seq=7, kind="say", sender=sender, id="a1", time=1, target="", about=0, commitment=bytes(32)
+    )
+    assert linked == expected

@@ -27,12 +27,16 @@ PASSWORD = "correct horse battery staple"
 def talking(tmp_path: Path, script: Script, **timeouts: float) -> Iterator[Client]:
     """A client that was let in by a server that then plays `script`."""
 
+    listens = threading.Event()
+
     def whole(peer: Peer) -> None:
         peer.let_in()
+        assert listens.wait(DEADLINE)
         script(peer)
 
     with scripted(whole) as server, connect(server, tmp_path, "localhost", **timeouts) as client:
         client.events()  # from here on what is heard is kept
+        listens.set()
         yield client
 
 
