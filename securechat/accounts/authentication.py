@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from securechat.accounts.credentials import Account, CredentialFile
-from securechat.accounts.passwords import check_new, generate, hash_password, needs_rehash, verify
+from securechat.accounts.passwords import check_new, decoy, hash_password, needs_rehash, verify
 from securechat.errors import CredentialError, SecurechatError
 
 _log: Final = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Authenticator:
         self._reported: tuple[object, str] | None = None
         # Held while the file and `accounts` are brought in line, so that a rehash is not taken for a new password.
         self._in_step = threading.Lock()
-        self._decoy = hash_password(generate())
+        self._decoy = decoy()
 
     @property
     def accounts(self) -> Mapping[str, Account]:

@@ -90,6 +90,12 @@ def hash_password(password: str) -> str:
     ).derive_phc_encoded(secret)
 
 
+def decoy() -> str:
+    """A stored hash that no password has, which costs as much to verify as any other: salt and tag are random bytes."""
+    salt, tag = (base64.b64encode(os.urandom(size)).rstrip(b"=").decode() for size in (_POLICY.salt, _POLICY.tag))
+    return f"$argon2id$v=19$m={_POLICY.memory},t={_POLICY.passes},p=1${salt}${tag}"
+
+
 def verify(stored: str, password: str) -> bool:
     """Whether this is the password of that hash. One over 1,024 bytes is wrong, and nothing is hashed for it.
 

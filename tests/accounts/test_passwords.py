@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.accounts import passwords
-from securechat.accounts.passwords import check_new, check_stored, generate, hash_password, needs_rehash, verify
+from securechat.accounts.passwords import check_new, check_stored, decoy, generate, hash_password, needs_rehash, verify
 from securechat.errors import CredentialError, WeakPassword
 from tests.accounts.support import CHEAP, PASSWORD, STRONG, HashCounter, cheap_hash
 
@@ -246,3 +246,13 @@ def test_judging_any_text_gives_a_verdict_that_does_not_hold_it(password: str, u
         check_new(password, username)
     except WeakPassword as error:
         assert len(password) < 10 or password not in str(error)
+
+
+def test_a_decoy_is_no_password_and_costs_what_today_s_hashes_cost() -> None:
+    stored = decoy()
+    check_stored(stored)
+    assert not needs_rehash(stored)
+    assert [len(part) for part in stored.split("$")] == [len(part) for part in hash_password(STRONG).split("$")]
+    assert stored.split("$")[:4] == hash_password(STRONG).split("$")[:4]
+    assert not verify(stored, STRONG)
+    assert stored != decoy()

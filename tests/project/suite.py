@@ -1,7 +1,8 @@
-"""Run the whole suite, as many parts at once as there are cores, and hold the coverage.
+"""Run the whole suite, several parts at once, and hold the coverage.
 
-Run as `python -m tests.project.suite`. Each folder of tests is one run of pytest, and what it says is shown when it has
-ended. The last lines name what failed and count all tests, in the form of pytest's own closing line.
+Run as `python -m tests.project.suite`. Each folder of tests is one run of pytest, a large one several, and what each
+says is shown when it has ended. The last lines name what failed and count all tests, in the form of pytest's own
+closing line.
 """
 
 import os
@@ -22,7 +23,13 @@ CORE: Final = ("chat", "protocols", "accounts", "journal")
 OVERALL: Final = 90
 """Percent of the branches of everything, by all tests together."""
 
-SLOWEST: Final = "server"
+FILES_A_RUN: Final = 6
+"""Test files of a folder outside the core that one run takes: runs of like length keep every lane busy to the end."""
+
+LANES: Final = (os.cpu_count() or 1) + 1
+"""Runs at once: tests wait for each other's processes and for timers about as long as they compute."""
+
+SLOWEST: Final = ("core", "server")
 """Begun first: whatever is begun last ends alone."""
 
 
@@ -43,12 +50,20 @@ class Result(NamedTuple):
 
 def plan(tests: Path) -> list[Run]:
     """The runs that together run every test file below `tests` once."""
-    parts = {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py")} - set(CORE)
     core = [str(tests / part) for part in CORE]
     covered = [f"--cov=securechat.{part}" for part in CORE]
     runs = [Run("core", [*core, *covered, "--cov-fail-under=100"])]
-    runs += [Run(part, [str(tests / part), "--cov=securechat", "--cov-report="]) for part in sorted(parts)]
-    return sorted(runs, key=lambda run: run.name != SLOWEST)
+    others: dict[str, list[str]] = {}
+    for path in sorted(tests.rglob("test_*.py")):
+        part = path.relative_to(tests).parts[0]
+        if part not in CORE:
+            others.setdefault(part, []).append(str(path))
+    for part, files in others.items():
+        share = -(-len(files) // FILES_A_RUN)
+        for number in range(share):
+            name = f"{part}-{number + 1}" if share > 1 else part
+            runs.append(Run(name, [*files[number::share], "--cov=securechat", "--cov-report="]))
+    return sorted(runs, key=lambda run: not run.name.startswith(SLOWEST))
 
 
 def run_tests(run: Run) -> Result:
@@ -105,10 +120,8 @@ def main() -> None:
     coverage("erase")
     runs = plan(TESTS)
     results = []
-    print(
-        f"{len(runs)} runs of pytest, as many at once as there are cores; each is shown when it has ended.", flush=True
-    )
-    with ThreadPoolExecutor(os.cpu_count()) as lanes:
+    print(f"{len(runs)} runs of pytest, {LANES} at once; each is shown when it has ended.", flush=True)
+    with ThreadPoolExecutor(LANES) as lanes:
         try:
             for future in as_completed([lanes.submit(run_tests, run) for run in runs]):
                 results.append(future.result())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.project.suite import CORE, Result, closing_line, failures, plan
+from tests.project.suite import CORE, FILES_A_RUN, Result, closing_line, failures, plan
 from tests.project.tree import ROOT
 
 
@@ -16,8 +16,17 @@ def test_a_new_file_or_folder_of_tests_is_run_without_being_named(tmp_path: Path
     for name in ("test_alone.py", "tokens/test_one.py", "tokens/deep/test_two.py", "tokens/support.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    arguments = [run.arguments[0] for run in plan(tmp_path)]
-    assert sorted(arguments) == sorted(str(tmp_path / name) for name in (CORE[0], "test_alone.py", "tokens"))
+    words = [word for run in plan(tmp_path) for word in run.arguments if not word.startswith("-")]
+    tests = ("test_alone.py", "tokens/test_one.py", "tokens/deep/test_two.py")
+    assert sorted(words) == sorted(str(tmp_path / name) for name in (*CORE, *tests))
+
+
+def test_a_large_folder_is_several_runs(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    for number in range(2 * FILES_A_RUN):
+        (tmp_path / f"server/test_{number:02}.py").touch()
+    runs = {run.name: sum(word.endswith(".py") for word in run.arguments) for run in plan(tmp_path)}
+    assert runs == {"core": 0, "server-1": FILES_A_RUN, "server-2": FILES_A_RUN}
 
 
 def test_the_closing_line_counts_every_run() -> None:
