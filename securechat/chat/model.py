@@ -58,7 +58,7 @@ class Room(msgspec.Struct, frozen=True):
     base_hash: bytes = b""
 
 
-class Proposal(msgspec.Struct, frozen=True):
+class Proposal(msgspec.Struct, frozen=True, tag=str.lower):
     """A record that `author` asks for. `room` is the room's key; `id` may be empty for all but `say` and `edit`;
     `admin` says that the author's account has the role `admin`; `private` is for `create`, the rest as in Record.
 
@@ -76,7 +76,7 @@ class Proposal(msgspec.Struct, frozen=True):
     salt: bytes = b""
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, tag=str.lower):
     """The account has read the room up to `seq`; the greatest counts."""
 
     account: str
@@ -84,7 +84,7 @@ class Mark(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, tag=str.lower):
     """Let whoever has the token with this hash come in as the account; `device` is what its owner calls it by."""
 
     account: str
@@ -92,14 +92,14 @@ class Grant(msgspec.Struct, frozen=True):
     device: str = ""
 
 
-class Revoke(msgspec.Struct, frozen=True):
+class Revoke(msgspec.Struct, frozen=True, tag=str.lower):
     """Let nobody come in any more with this token of the account, or with any of them (None)."""
 
     account: str
     token_hash: bytes | None = None
 
 
-class Expire(msgspec.Struct, frozen=True):
+class Expire(msgspec.Struct, frozen=True, tag=str.lower):
     """Erase the room's records up to `upto`, oldest first; one change takes but a limited step of it."""
 
     room: str
@@ -107,7 +107,8 @@ class Expire(msgspec.Struct, frozen=True):
 
 
 Change: TypeAlias = Mark | Grant | Revoke | Expire
-"""What is ordered and kept as proposals are, but is no record of a room."""
+"""What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
+among the others where it travels."""
 
 
 class Token(msgspec.Struct, frozen=True):

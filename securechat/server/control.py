@@ -1,22 +1,23 @@
 """The local admin socket: what a command asks of a running server, and how it is done when none runs.
 
-A Unix socket in the home, its owner's alone: one line of JSON each way, then the end. It carries proposals to the
-journal and nothing else; what is to be read, a command reads in the store itself.
+A Unix socket in the home, its owner's alone: one line of JSON each way, then the end. Each request is a struct
+with a tag; what the server does about it is handed in. What is to be read of the store, a command reads there itself.
 """
 
 import contextlib
 import os
 import socket
 import socketserver
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from securechat.chat.model import Outcome, Proposal, Rejected, Unchanged
+from securechat.chat.model import Change, Outcome, Proposal, Rejected, Unchanged
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Batch, Journal, Submission
@@ -33,21 +34,35 @@ OPERATOR: Final = "@operator"
 """Who acts when a command does: a name that no account can have."""
 
 LINE_BYTES: Final = 65_536
-"""The longest request or answer."""
+"""The longest request."""
+
+ANSWER_BYTES: Final = 16_777_216
+"""The longest answer, as a command takes it: a list of all the connections that a server can have fits."""
 
 PATH_BYTES: Final = 100
 """The longest path of a Unix socket, at least, on the systems there are (108 on Linux, 104 on macOS)."""
 
+
+class Propose(msgspec.Struct, frozen=True, tag="propose"):
+    """Have this decided by the journal."""
+
+    proposal: Proposal | Change
+
+
+Request: TypeAlias = Propose
+"""What a command can ask of a running server."""
+
 _encoder: Final = msgspec.json.Encoder()
-_requests: Final = msgspec.json.Decoder(Proposal)
+_requests: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a proposal, as a command is told: a refusal has a code."""
+    """What came of a request, as a command is told: a refusal has a code, and `value` is what was asked for."""
 
     code: str = ""
     message: str = ""
     unchanged: bool = False
+    value: Any = None
 
 
 _answers: Final = msgspec.json.Decoder(Answer)
@@ -73,7 +88,8 @@ class Waiting:
         return self._outcome
 
 
-def _submit(journal: Journal, proposal: Proposal) -> Answer:
+def submit(journal: Journal, proposal: Proposal | Change) -> Answer:
+    """Have the journal decide, and wait for it. Raises SecurechatError when it does not answer in time."""
     waiting = Waiting()
     if not journal.submit([Submission(proposal, waiting)]):
         return Answer(Code.TOO_MANY_REQUESTS, "The journal takes nothing now; try again.")
@@ -91,7 +107,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         try:
-            answer = _submit(self.server.journal, _requests.decode(self.rfile.readline(LINE_BYTES)))
+            answer = self.server.act(_requests.decode(self.rfile.readline(LINE_BYTES)), peer_uid(self.connection))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             answer = Answer(Code.BAD_FRAME, "This is no request that the server understands.")
         except SecurechatError as error:
@@ -101,11 +117,12 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 class Control(socketserver.UnixStreamServer):
-    """The socket of a running server, and the thread that answers on it."""
+    """The socket of a running server, and the thread that answers on it: what `act` says to a request and the number of
+    the user who asks (None where the system does not tell). `act` may raise SecurechatError."""
 
-    def __init__(self, home: Path, journal: Journal) -> None:
+    def __init__(self, home: Path, act: Callable[[Request, int | None], Answer]) -> None:
         """Raises OSError when the socket cannot be made."""
-        self.journal = journal
+        self.act = act
         self._path = home / SOCKET
         self._path.unlink(missing_ok=True)  # a server that was killed left it: the lock says that none runs
         with _short(self._path) as path:
@@ -116,6 +133,11 @@ class Control(socketserver.UnixStreamServer):
         """Bind, and close the socket to others before anybody can connect."""
         super().server_bind()
         self._path.chmod(0o600)
+
+    def verify_request(self, request: Any, client_address: object) -> bool:
+        """Whether who asks may: the server's own user and root. The file's mode says so already; this one knows it."""
+        uid = peer_uid(request)
+        return uid is None or uid in (0, os.geteuid())
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A command that hangs up is no error of the server's."""
@@ -136,6 +158,15 @@ class Control(socketserver.UnixStreamServer):
         self._path.unlink(missing_ok=True)
 
 
+def peer_uid(connected: socket.socket) -> int | None:
+    """The user at the other end of a Unix socket, as the kernel knows it; None on systems that do not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return int(uid)
+
+
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
     """The path in a form that is short enough for a socket."""
@@ -149,23 +180,29 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def propose(home: Path, config: Config, proposal: Proposal) -> Answer:
-    """Have a proposal decided on this home: by its server if one runs, else here. Raises SecurechatError."""
+def ask(home: Path, request: Request) -> Answer | None:
+    """What the server of this home answers; None when none runs. Raises SecurechatError."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(SECONDS)
         try:
             with _short(home / SOCKET) as path:
                 asking.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
-            return _propose_here(home, config, proposal)
+            return None
         except OSError as error:
             raise SecurechatError(f"The server's socket cannot be used: {error.strerror}.") from None
         try:
-            asking.sendall(_encoder.encode(proposal) + b"\n")
+            asking.sendall(_encoder.encode(request) + b"\n")
             with asking.makefile("rb") as answers:
-                return _answers.decode(answers.readline(LINE_BYTES))
+                return _answers.decode(answers.readline(ANSWER_BYTES))
         except (OSError, msgspec.MsgspecError):
             raise SecurechatError("The server did not answer.", hint="Look at its log, and try again.") from None
+
+
+def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
+    """Have this decided on this home: by its server if one runs, else here. Raises SecurechatError."""
+    answer = ask(home, Propose(proposal))
+    return _propose_here(home, config, proposal) if answer is None else answer
 
 
 class _Nobody:
@@ -180,14 +217,14 @@ class _Nobody:
         pass
 
 
-def _propose_here(home: Path, config: Config, proposal: Proposal) -> Answer:
+def _propose_here(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
     failures: list[StorageFailed] = []
     with only_server(home), contextlib.closing(Store(home / "chat.db", config.durability)) as store:
         order = LocalOrder(config.limits.journal_proposals)
         journal = Journal(order, store, _Nobody(), config.limits, lambda: time.time_ns() // 1_000_000, failures.append)
         journal.start()
         try:
-            return _submit(journal, proposal)
+            return submit(journal, proposal)
         except SecurechatError as error:
             raise (failures[0] if failures else error) from None
         finally:

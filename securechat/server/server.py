@@ -29,6 +29,7 @@ from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
 from securechat.server.retention import Retention
 from securechat.server.services import Services
+from securechat.server.steering import Steering
 from securechat.server.workers import Workers
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Server:
     def _start_threads(self, services: Services, indexer: Indexer, listening: socket, store: Store) -> None:
         """Start every thread; they are stopped in the opposite order, the listener first and the indexer last."""
         parts, journal = self._parts, services.journal
-        control = parts.enter_context(contextlib.closing(Control(self._home, journal)))
+        control = parts.enter_context(contextlib.closing(Control(self._home, Steering(services).act)))
         keeper = Keeper(
             services.authenticator,
             services.end_sessions,
