@@ -5,11 +5,12 @@ for what was to be expected. It knows no command's logic, and imports nothing he
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from securechat import __version__
 from securechat.errors import SecurechatError
 
 INTERRUPTED = 130
@@ -40,11 +41,25 @@ class Group(TyperGroup):
 app = typer.Typer(
     name="securechat",
     cls=Group,
-    help="A private chat server, its terminal client and its admin commands.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"securechat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A private chat server, its terminal client and its admin commands."""
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def only_server(home: Path) -> Iterator[None]:
         except OSError:
             process = os.read(descriptor, 20).decode("ascii", "replace").strip()
             raise SecurechatError(
-                f"Another server (process {process or 'unknown'}) runs on {home}.",
+                f"Another server (process {process or 'unknown'}) runs on {home.resolve()}.",
                 hint="Stop it, or use another --home.",
             ) from None
         os.truncate(descriptor, 0)

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from typer.testing import CliRunner
 
+from securechat import __version__
 from securechat.cli import commands
 from securechat.cli.app import app
 
@@ -32,3 +34,8 @@ def test_every_option_says_what_it_is_for() -> None:
     for name, command in every_command(typer.main.get_command(app), "securechat"):
         silent = [parameter.opts for parameter in command.params if not getattr(parameter, "help", "")]
         assert silent == [], f"{name} has options without help"
+
+
+def test_the_version_is_told_and_nothing_else_is_done() -> None:
+    done = CliRunner().invoke(app, ["--version", "serve"])
+    assert (done.exit_code, done.stdout) == (0, f"securechat {__version__}\n")

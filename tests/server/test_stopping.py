@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -140,12 +141,11 @@ def test_a_disk_that_fails_ends_the_server_and_nothing_of_it_is_acknowledged(
         assert "duplicate" not in alice.say("lost", id="one")
 
 
-def test_two_servers_on_one_home_are_one_too_many(home: Path) -> None:
-    with (
-        running_server(home),
-        pytest.raises(SecurechatError, match=rf"Another server \(process {os.getpid()}\) runs on"),
-    ):
-        Server(home, Config(port=0)).start()
+def test_two_servers_on_one_home_are_one_too_many(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    whole = re.escape(f"Another server (process {os.getpid()}) runs on {home.resolve()}.")
+    with running_server(home), pytest.raises(SecurechatError, match=whole):
+        Server(Path(), Config(port=0)).start()
 
 
 def test_a_thread_that_stops_on_a_bug_takes_the_server_down_and_says_why(
