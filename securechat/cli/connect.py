@@ -1,6 +1,5 @@
 """`securechat connect`: talk on a terminal, or from a script."""
 
-import getpass
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ import typer
 
 from securechat.cli.app import app
 from securechat.cli.options import Home
-from securechat.cli.password_options import PasswordFile, PasswordStdin, ask, read_password
+from securechat.cli.password_options import PasswordFile, PasswordStdin, read_password
+from securechat.cli.reaching import Authority, ProfileName, Server, nobody_to_ask, reach
 from securechat.errors import UsageError
 
 Lines = Iterator[tuple[int, bytes | None]]
@@ -20,14 +20,9 @@ Lines = Iterator[tuple[int, bytes | None]]
 
 @app.command()
 def connect(
-    server: Annotated[
-        str,
-        typer.Argument(metavar="[USER@]HOST[:PORT]", help="Who comes in (default: your name here), and where."),
-    ],
-    ca: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The server's CA (default: HOME/certs/ca.pem, else the system's CAs)."),
-    ] = None,
+    server: Server = None,
+    profile: ProfileName = None,
+    ca: Authority = None,
     room: Annotated[
         list[str] | None,
         typer.Option(metavar="ROOM", help="Join this room (default lobby); again for more.", show_default=False),
@@ -50,30 +45,26 @@ def connect(
     for the last acknowledgement. A lost connection is tried again, and nothing is said twice. It exits with 0 when
     everything is stored, with 4 when something was refused, with 3 when the connection was lost for good before.
     """
-    from securechat.certificates import CertificateFolder, client_context
     from securechat.chat.names import LOBBY
-    from securechat.client.address import read_address
-    from securechat.client.client import Client
     from securechat.client.lines import read_lines
     from securechat.client.timeouts import Timeouts
 
-    address = read_address(server)
-    username = address.username or _login_name()
-    of_home = CertificateFolder(home / "certs").authority
-    authority = ca or (of_home if of_home.is_file() else None)
-    context = client_context(authority)
     rooms = list(dict.fromkeys(room or [LOBBY]))
     is_script = jsonl or not (sys.stdin.isatty() and sys.stdout.isatty())
     if not is_script:
         signal.signal(signal.SIGTERM, _terminated)
     lines = read_lines(sys.stdin.fileno())
-    password = _password(f"{username}@{address}", is_script, lines if password_stdin else None, password_file)
     # A person sees that the connection is lost, and leaves when that is enough.
     timeouts = Timeouts(outage=retry_seconds) if is_script else Timeouts()
-    with Client.connect(
-        address.host, address.port, context, username, password, authority=authority, timeouts=timeouts
+    with reach(
+        server,
+        profile,
+        ca,
+        home=home,
+        password=_password(is_script, lines if password_stdin else None, password_file),
+        ask=nobody_to_ask if is_script else None,
+        timeouts=timeouts,
     ) as client:
-        del password
         if is_script:
             from securechat.client.pipe import Pipe
 
@@ -84,29 +75,10 @@ def connect(
             converse(client, rooms)
 
 
-def _login_name() -> str:
-    from securechat.chat.names import NAME_RULE, is_username
-
-    hint = f"Type USER@HOST; a username has {NAME_RULE}."
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        raise UsageError("This login has no name to connect with.", hint=hint) from None
-    if not is_username(name):
-        raise UsageError(f"Your login name {name!r} cannot be a username.", hint=hint)
-    return name
-
-
-def _password(account: str, is_script: bool, lines: Lines | None, file: Path | None) -> str:
+def _password(is_script: bool, lines: Lines | None, file: Path | None) -> str | None:
+    """The password that an option names."""
     if lines is None:
-        password = read_password(False, file)
-        if password is not None:
-            return password
-        if is_script:
-            raise UsageError(
-                "There is no terminal to ask for the password.", hint="Give --password-stdin or --password-file FILE."
-            )
-        return ask(f"Password of {account}: ")
+        return read_password(False, file)
     if file is not None or not is_script:
         raise UsageError("--password-stdin is for scripts, and alone.", hint="On a terminal the password is asked for.")
     try:

@@ -31,6 +31,7 @@ from securechat.protocols.frames import (
     Login,
     Message,
     Page,
+    Resume,
     RoomList,
     Rooms,
     RoomState,
@@ -79,6 +80,7 @@ class Client:
         username: str,
         password: str,
         *,
+        device: str = "",
         authority: Path | None = None,
         outbox: Path | None = None,
         keep_password: bool = False,
@@ -87,7 +89,8 @@ class Client:
         """Connect, verify, log in.
 
         `context` is made by `certificates.client_context(authority)`; `authority` is given again for the words of a
-        failed verification. `outbox` is a folder where what is said is kept until it is stored: what an earlier run
+        failed verification. `device` is what the account's owner will know this session by, up to 64 characters.
+        `outbox` is a folder where what is said is kept until it is stored: what an earlier run
         left there is sent first (`left_over`). `keep_password` keeps the password in memory, for a way back when the
         token is worth nothing any more; without it, that ends the client.
 
@@ -95,13 +98,45 @@ class Client:
         (`bad-credentials`) and for too many tries (`throttled`, with `retry_after`), and SecurechatError where the
         outbox cannot be used. It tries once: coming back begins when one was in.
         """
+        login = Login(username=username, password=password, device=device)
+        comeback = Comeback(login, timeouts, keep_password=keep_password)
+        return cls._open(Address(username, host, port), context, comeback, authority, outbox, timeouts)
+
+    @classmethod
+    def resume(
+        cls,
+        host: str,
+        port: int,
+        context: "ssl.SSLContext",
+        username: str,
+        token: str,
+        *,
+        authority: Path | None = None,
+        outbox: Path | None = None,
+        timeouts: Timeouts = SECONDS,
+    ) -> Self:
+        """Connect, verify, and come back with the token that an earlier login was given (`welcome.token`).
+
+        The rest is as for `connect`; a token that is not in force any more is refused with `bad-credentials`.
+        """
+        comeback = Comeback(Resume(token=token), timeouts, keep_password=False)
+        return cls._open(Address(username, host, port), context, comeback, authority, outbox, timeouts)
+
+    @classmethod
+    def _open(
+        cls,
+        address: Address,
+        context: "ssl.SSLContext",
+        comeback: Comeback,
+        authority: Path | None,
+        outbox: Path | None,
+        timeouts: Timeouts,
+    ) -> Self:
         require_verifying(context)
-        address = Address(username, host, port)
-        kept = Outbox(outbox, f"{username}@{address}") if outbox else None
+        kept = Outbox(outbox, f"{address.username}@{address}") if outbox else None
         bell = Bell()
         exchange = Exchange(bell.ring, kept)
         connection = Connection(address, context, authority, timeouts, exchange, bell)
-        comeback = Comeback(Login(username=username, password=password), timeouts, keep_password=keep_password)
         # The password is the thread's argument and nobody's attribute.
         thread = Thread(target=connection.live, args=(comeback,), name="securechat-client", daemon=True)
         client = cls(address, connection, exchange, bell, thread)

@@ -16,9 +16,9 @@ PATIENCE: Final = 300.0
 class Comeback:
     """One client's. The password is forgotten once the client is in, unless `keep_password`."""
 
-    def __init__(self, login: Login, timeouts: Timeouts, *, keep_password: bool) -> None:
-        self._login: Login | None = login
-        self._token = ""
+    def __init__(self, opening: Login | Resume, timeouts: Timeouts, *, keep_password: bool) -> None:
+        self._login = opening if isinstance(opening, Login) else None
+        self._token = opening.token if isinstance(opening, Resume) else ""
         self._timeouts = timeouts
         self._keep_password = keep_password
         self._tries = 0

@@ -219,7 +219,7 @@ def test_the_login_name_is_the_default_account(
 @pytest.mark.parametrize(
     ("arguments", "typed", "code", "told"),
     [
-        (["alice@localhost"], b"", 2, "There is no terminal to ask for the password. Give --password-stdin or"),
+        (["alice@localhost"], b"", 2, "There is no terminal to ask for the password of alice@localhost:7443. Give "),
         (["alice@localhost", "--password-stdin"], b"", 2, "The first line of stdin is to be the password"),
         (["alice@localhost", "--password-stdin"], b"\n", 2, "The first line of stdin is to be the password"),
         (["alice@localhost", "--password-stdin"], b"\xff\n", 2, "the password, is not UTF-8"),
@@ -246,6 +246,7 @@ def test_no_option_turns_the_verification_off(run: Run) -> None:
     options = {word for word in out.split() if word.startswith("--")}
     assert options == {
         "--ca",
+        "--profile",
         "--room",
         "--password-stdin",
         "--password-file",
