@@ -34,6 +34,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reactors: Annotated[int, Meta(ge=1, le=64)] = 1
     retention_days: Annotated[int, Meta(ge=0)] = 0
     retention: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     limits: Limits = Limits()
 
 

@@ -89,6 +89,18 @@ LOG_LINES: Final = 10_000
 BACKUP_PART_BYTES: Final = 67_108_864
 """Bytes of any file in a backup but the store: the credentials of 100,000 accounts and more."""
 
+HTTP_CONNECTIONS: Final = 16
+"""Requests over HTTP at once; past it, connections are closed unanswered: a few machines ask, each now and then."""
+
+HTTP_HEAD_BYTES: Final = 16_384
+"""Bytes of an HTTP request but for its body; past it, 431."""
+
+HTTP_SECONDS: Final = 5.0
+"""For an HTTP request to arrive whole; past it, it is hung up on."""
+
+HTTP_DISCARDED_BYTES: Final = 1_048_576
+"""What is read and thrown away of an HTTP request that is refused, so that its sender hears why."""
+
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 

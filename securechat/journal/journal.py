@@ -117,6 +117,11 @@ class Journal:
         """Chat state as it is; any thread may read it."""
         return self._committed.view
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk had no room for the last commit; any thread may ask."""
+        return self._full
+
     def start(self) -> None:
         """Begin to take proposals out of the order."""
         self._thread.start()

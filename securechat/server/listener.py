@@ -28,9 +28,10 @@ _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 log = logging.getLogger(__name__)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket; an empty host is every address, IPv6 and IPv4. Port 0 takes a free one.
+def listen(host: str, port: int, *, option: str = "--port", host_option: str = "--host") -> socket.socket:
+    """Open a listening socket; an empty host is every address, IPv6 and IPv4. Port 0 takes a free one.
 
+    The options are what the operator is told to change.
     Raises SecurechatError when the address is not this machine's or the port is taken.
     """
     try:
@@ -40,24 +41,25 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise _explain(error, host, port) from None
+        raise _explain(error, host, port, option, host_option) from None
 
 
-def _explain(error: OSError, host: str, port: int) -> SecurechatError:
+def _explain(error: OSError, host: str, port: int, option: str, host_option: str) -> SecurechatError:
     where = show_address((host or "every address", port))
     if error.errno == errno.EADDRINUSE:
         return SecurechatError(
             f"Cannot listen on {where}: another program has this port.",
-            hint="Stop it, or choose another port with --port.",
+            hint=f"Stop it, or choose another port with {option}.",
         )
     if error.errno == errno.EACCES:
         return SecurechatError(
-            f"Cannot listen on {where}: ports below 1024 are the administrator's.", hint="Choose another with --port."
+            f"Cannot listen on {where}: ports below 1024 are the administrator's.",
+            hint=f"Choose another with {option}.",
         )
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return SecurechatError(
             f"Cannot listen on {where}: that is no address of this machine.",
-            hint="Use one of its own with --host, or --host '' for all.",
+            hint=f"Use one of its own with {host_option}, or {host_option} '' for all.",
         )
     return SecurechatError(f"Cannot listen on {where}: {error.strerror or os.strerror(error.errno or 0)}.")
 

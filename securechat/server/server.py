@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
-from securechat.certificates import CertificateFolder, server_context
+from securechat.certificates import CertificateFolder, inspect_certificate, server_context
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
@@ -20,6 +20,8 @@ from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
 from securechat.server.control import Control
+from securechat.server.health import Health
+from securechat.server.http_listener import HttpListener
 from securechat.server.indexer import Indexer
 from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
@@ -67,6 +69,8 @@ class Server:
         self.address = ""
         """Where it listens, as `host:port`, once it is started."""
         self.port = 0
+        self.http_port = 0
+        """Where it answers over HTTP, if it does."""
 
     def start(self) -> None:
         """Open the home, listen, and serve on threads of its own.
@@ -132,13 +136,13 @@ class Server:
 
     def _start_threads(self, services: Services, indexer: Indexer, listening: socket, store: Store) -> None:
         """Start every thread; they are stopped in the opposite order, the listener first and the indexer last."""
-        parts, journal = self._parts, services.journal
+        parts, journal, config = self._parts, services.journal, self._config
         control = parts.enter_context(contextlib.closing(Control(self._home, Steering(services).act)))
         keeper = Keeper(
             services.authenticator,
             services.end_sessions,
             store.reader,
-            lambda reader: Retention(reader, journal, self._config, services.recent),
+            lambda reader: Retention(reader, journal, config, services.recent),
         )
         listener = Listener(listening, services.reactors, services)
         indexer.start()
@@ -154,6 +158,18 @@ class Server:
         for part in (keeper, control, listener):
             part.start()
             parts.callback(part.stop)
+        if config.http_port is not None:
+            self._start_http(config.http_port, journal)
+
+    def _start_http(self, port: int, journal: Journal) -> None:
+        expires = inspect_certificate(CertificateFolder(self._home / "certs").server_certificate).expires
+        health = Health(self._home, journal, lambda: expires, self._asked_to_stop.is_set)
+        # A part that answers over HTTP adds its routes here.
+        http = HttpListener(self._config.http_host, port, [*health.routes()])
+        self.http_port = http.port
+        http.start()
+        self._parts.callback(http.stop)
+        log.info("answering over HTTP on %s", http.address)
 
     def _stop_journal(self, services: Services) -> None:
         share = self._config.limits.stop_seconds / 4

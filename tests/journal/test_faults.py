@@ -69,6 +69,7 @@ def test_a_full_disk_is_logged_when_it_begins_and_when_it_ends(
         sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
         for number in range(3):
             running.settle(said("alice", str(number)))
+        assert running.journal.is_full
         running.store.connection = sound
         for number in range(3):
             running.settle(said("alice", str(number)))
@@ -76,6 +77,7 @@ def test_a_full_disk_is_logged_when_it_begins_and_when_it_ends(
             "nothing more is stored",
             "the disk has room again",
         ]
+        assert not running.journal.is_full
 
 
 @pytest.mark.parametrize("at", ["BEGIN", "INSERT INTO rooms", "INSERT INTO records", "COMMIT"])
