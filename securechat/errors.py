@@ -136,6 +136,12 @@ class ChainBroken(SecurechatError):
         self.seq = seq
 
 
+class Queued(SecurechatError):
+    """The server cannot be reached; what was to be said waits in the outbox."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: a later try may succeed, and mail systems and schedulers know it
+
+
 class CertificateError(SecurechatError):
     """A certificate or key is missing, malformed, out of date, or readable by others."""
 

@@ -5,5 +5,6 @@ from securechat.cli import connect as connect
 from securechat.cli import profiles as profiles
 from securechat.cli import proof as proof
 from securechat.cli import rooms as rooms
+from securechat.cli import send as send
 from securechat.cli import serve as serve
 from securechat.cli import users as users

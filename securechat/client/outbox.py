@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS lines (
 """
 
 
+SUFFIX: Final = ".outbox"
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line that is not known to be stored; `code` and `reason` say why the server refused it (empty: pending)."""
 
@@ -44,19 +47,26 @@ class Line(msgspec.Struct, frozen=True):
         return f"Line({self.id!r}, {self.room!r})"
 
 
+def accounts_in(folder: Path) -> list[str]:
+    """The accounts (`alice@host:port`) that have an outbox in this folder, in order."""
+    return sorted(urllib.parse.unquote(path.name.removesuffix(SUFFIX)) for path in folder.glob(f"*{SUFFIX}"))
+
+
 class Outbox:
     """The outbox of `account` (`alice@host:port`) in a folder, made if it is not there; usable from every thread."""
 
-    def __init__(self, folder: Path, account: str) -> None:
-        """Raises SecurechatError when the folder cannot be used, or another client has the outbox open."""
-        self._path = folder / f"{urllib.parse.quote(account, safe='@')}.outbox"
+    def __init__(self, folder: Path, account: str, *, seconds: float = 0.0) -> None:
+        """Waits so many seconds where another client has the outbox open.
+
+        Raises SecurechatError when it still has, or the folder cannot be used."""
+        self._path = folder / f"{urllib.parse.quote(account, safe='@')}{SUFFIX}"
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # SQLite gives the files beside it the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             self._connection = sqlite3.connect(
-                self._path, timeout=0.0, isolation_level=None, check_same_thread=False, cached_statements=16
+                self._path, timeout=seconds, isolation_level=None, check_same_thread=False, cached_statements=16
             )
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from None
@@ -112,6 +122,14 @@ class Outbox:
                     self._connection.execute("ROLLBACK")
             finally:
                 self._connection.execute("PRAGMA synchronous=FULL")
+
+    def drop(self, id: str) -> bool:
+        """Forget a line, whatever became of it; whether it was there."""
+        with self._lock:
+            try:
+                return bool(self._connection.execute("DELETE FROM lines WHERE id = ?", (id,)).rowcount)
+            except sqlite3.Error as error:
+                raise self._unusable(error) from None
 
     def close(self) -> None:
         """Give the file back."""

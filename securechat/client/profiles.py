@@ -87,7 +87,7 @@ class Profiles:
         """Those in the folders that the XDG Base Directory Specification names for this person."""
         return cls(
             _xdg(environ, "XDG_CONFIG_HOME", ".config") / "securechat",
-            _xdg(environ, "XDG_STATE_HOME", ".local/state") / "securechat",
+            state_folder(environ),
         )
 
     def path(self, name: str) -> Path:
@@ -213,6 +213,11 @@ class Profiles:
         except OSError as error:
             raise _unusable(path, error) from None
         return True
+
+
+def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where securechat keeps for this person what it has to remember from one run to the next."""
+    return _xdg(environ, "XDG_STATE_HOME", ".local/state") / "securechat"
 
 
 def _xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:

@@ -73,9 +73,9 @@ def make_home(folder: Path, accounts: str = "alice bob carol dave:admin erin:mem
 
 
 @contextmanager
-def running_server(home: Path, *, reactors: int = 1, **limits: Any) -> Iterator[Server]:
-    """A server in this process, on a free port, with these limits; stopped at the end."""
-    server = Server(home, Config(port=0, reactors=reactors, limits=Limits(**limits)))
+def running_server(home: Path, *, reactors: int = 1, port: int = 0, **limits: Any) -> Iterator[Server]:
+    """A server in this process, on a free port unless one is given, with these limits; stopped at the end."""
+    server = Server(home, Config(port=port, reactors=reactors, limits=Limits(**limits)))
     server.start()
     try:
         yield server

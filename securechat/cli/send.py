@@ -1,0 +1,198 @@
+"""`securechat send`: say one thing and know that it is stored; `securechat outbox`: what could not be sent yet."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from securechat.cli.app import Group, app
+from securechat.cli.options import Home, Json
+from securechat.cli.password_options import PasswordFile, PasswordStdin
+from securechat.cli.reaching import Authority, ProfileName
+from securechat.cli.way_in import ServerOption, WayIn
+from securechat.errors import NotFound, Queued, Refused, Unreachable, UsageError
+
+if TYPE_CHECKING:
+    from securechat.client.client import Client
+    from securechat.client.outbox import Outbox
+    from securechat.client.pending import Receipt
+
+outbox_app = typer.Typer(
+    name="outbox", cls=Group, no_args_is_help=True, rich_markup_mode=None, help="See and send what waits to be sent."
+)
+
+
+@app.command()
+def send(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room; @NAME to talk to a person.")],
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT|-]", help="What to say; - (the default) reads stdin to its end.")
+    ] = "-",
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="A mark of your own: said again with the same one, it is stored once."),
+    ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Keep it in the outbox where the server cannot be reached; exits with 75.")
+    ] = False,
+    server: ServerOption = None,
+    profile: ProfileName = None,
+    ca: Authority = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    home: Home = Path(),
+) -> None:
+    """Say one thing in a room, and exit with 0 only when it is stored.
+
+    Prints the room and the record's number. Joins the room first where that is needed. It exits with 4 when the server
+    refuses it, with 3 when the server cannot be reached; with --queue with 75 then, and it waits in the outbox for the
+    next send --queue or for outbox flush.
+    """
+    from securechat.chat.names import ID_RULE, is_id
+    from securechat.client.ids import new_id
+    from securechat.client.outbox import Line
+    from securechat.client.sending import say, say_or_keep
+
+    if id is not None and not is_id(id):
+        raise UsageError(f"{id!a} cannot be an id.", hint=f"An id has {ID_RULE}.")
+    way = WayIn(server, profile, ca, password_stdin, password_file, home)
+    line = Line(id or new_id(), room, _read_text() if text == "-" else text)
+    if queue:
+        receipt = say_or_keep(lambda: _on_outbox(way), lambda: _outbox(way.account), line)
+    else:
+        with way.connect() as client:
+            try:
+                receipt = say(client, line)
+            except Unreachable as failure:
+                hint = f"To send it again with --id {line.id} is safe."
+                raise Unreachable(failure.message, hint=hint) from None
+    typer.echo(json.dumps(_facts(receipt)) if as_json else _stored(receipt))
+
+
+@outbox_app.command("list")
+def list_lines(as_json: Json = False) -> None:
+    """List what waits to be sent, and what was refused; asks no server."""
+    from securechat.client import text
+    from securechat.client.outbox import accounts_in
+
+    rows = []
+    for account in accounts_in(_folder()):
+        with closing(_outbox(account)) as outbox:
+            rows += [(account, line) for line in outbox.lines()]
+    for account, line in rows:
+        if as_json:
+            facts = {"account": account, "id": line.id, "room": line.room, "text": line.text}
+            typer.echo(json.dumps({**facts, "code": line.code, "reason": line.reason}))
+        else:
+            state = f"refused ({text.line(line.reason)})" if line.code else "waits"
+            typer.echo(f"{text.line(account)}  {line.id}  {text.name(line.room)}  {state}  {text.line(line.text)}")
+
+
+@outbox_app.command("flush")
+def flush_lines(
+    server: ServerOption = None,
+    profile: ProfileName = None,
+    ca: Authority = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    home: Home = Path(),
+) -> None:
+    """Send what waits in the outbox, oldest first.
+
+    Also what was refused before is tried again. It exits with 4 when something is refused, with 75 when the server
+    cannot be reached: then everything that is not stored waits on.
+    """
+    from securechat.client import text
+    from securechat.client.sending import flush
+
+    way = WayIn(server, profile, ca, password_stdin, password_file, home)
+    with closing(_outbox(way.account)) as outbox:
+        if not outbox.lines():
+            typer.echo("Nothing waits.", err=True)
+            return
+    refused = 0
+    try:
+        with _on_outbox(way) as client:
+            for line, outcome in flush(client):
+                if isinstance(outcome, Refused):
+                    refused += 1
+                    typer.echo(f"securechat: {line.id} was not stored: {text.line(str(outcome))}", err=True)
+                else:
+                    typer.echo(json.dumps(_facts(outcome)) if as_json else _stored(outcome))
+    except Unreachable as unreachable:
+        raise Queued(unreachable.message, hint="What is not stored waits in the outbox.") from None
+    if refused:
+        raise Refused(f"{refused} of them stay in the outbox.", code="", hint="See: securechat outbox list")
+
+
+@outbox_app.command("drop")
+def drop_line(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The id of the line, as outbox list shows it.")],
+) -> None:
+    """Take a line out of the outbox: it is not sent."""
+    from securechat.client.outbox import accounts_in
+
+    dropped = False
+    for account in accounts_in(_folder()):
+        with closing(_outbox(account)) as outbox:
+            dropped |= outbox.drop(id)
+    if not dropped:
+        raise NotFound(f"Nothing waits under the id {id!a}.", hint="See: securechat outbox list")
+    typer.echo("It is dropped.", err=True)
+
+
+app.add_typer(outbox_app)
+
+
+def _folder() -> Path:
+    from securechat.client.profiles import state_folder
+
+    return state_folder() / "outbox"
+
+
+def _outbox(account: str) -> "Outbox":
+    from securechat.client.outbox import Outbox
+    from securechat.client.sending import LOCK_SECONDS
+
+    return Outbox(_folder(), account, seconds=LOCK_SECONDS)
+
+
+def _on_outbox(way: WayIn) -> "Client":
+    from securechat.client.sending import LOCK_SECONDS
+
+    return way.connect(_folder(), lock_seconds=LOCK_SECONDS)
+
+
+def _read_text() -> str:
+    """What stdin holds, without the line ends at its end. Raises UsageError for more than any server takes."""
+    from securechat.limits import Limits
+
+    most = Limits().line_bytes
+    data = sys.stdin.buffer.read(most + 1)
+    if len(data) > most:
+        raise UsageError(f"Stdin holds more than {most} bytes.", hint="Send it in parts.")
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"Byte {error.start + 1} of the text is not UTF-8.") from None
+
+
+def _stored(receipt: "Receipt") -> str:
+    from securechat.client import text
+
+    return f"{text.name(receipt.room)} {receipt.seq}"
+
+
+def _facts(receipt: "Receipt") -> dict[str, object]:
+    return {
+        "room": receipt.room,
+        "seq": receipt.seq,
+        "time": receipt.time,
+        "id": receipt.id,
+        "duplicate": receipt.duplicate,
+    }
