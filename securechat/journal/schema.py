@@ -1,7 +1,8 @@
 """The tables of the store, and the marks by which its file is known. Text only: what uses it is `journal.store`.
 
 Rooms are numbered, so that a record does not repeat its room's name. `head`, `time` and `hash` of a room are those of
-its newest record: kept here too, so that a start reads no record. Whatever changes a table raises FORMAT.
+its newest record: kept here too, so that a start reads no record. Whatever changes a table is one more of STEPS: those
+that were released are never changed.
 """
 
 from typing import Final
@@ -9,10 +10,7 @@ from typing import Final
 APPLICATION: Final = 0x53436854
 """SQLite's application_id of our files: "SChT"."""
 
-FORMAT: Final = 1
-"""SQLite's user_version: the tables below."""
-
-SCHEMA: Final = (
+FIRST: Final = (
     """CREATE TABLE rooms (
         number INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -61,6 +59,21 @@ SCHEMA: Final = (
         device TEXT NOT NULL,
         created INTEGER NOT NULL
     )""",
-    f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {FORMAT}",
 )
+
+SECOND: Final = (
+    """CREATE TABLE sanctions (
+        account TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        author TEXT NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) WITHOUT ROWID""",
+)
+
+STEPS: Final = (FIRST, SECOND)
+"""What makes a file of one format from one of the format before; the first makes it from an empty file."""
+
+FORMAT: Final = len(STEPS)
+"""SQLite's user_version: how many of the steps the file has behind it."""

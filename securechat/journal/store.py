@@ -17,8 +17,9 @@ from securechat.chat.model import Mark, Record, Room, Token
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
+from securechat.journal.migration import bring_forward
 from securechat.journal.reader import Reader, load_rooms
-from securechat.journal.schema import APPLICATION, FORMAT, SCHEMA
+from securechat.journal.schema import APPLICATION, FORMAT
 
 SETTINGS: Final = (
     "journal_mode = WAL",
@@ -78,6 +79,7 @@ class Store:
     """The file as its one writer sees it: opened and closed by whoever made it, used by one thread at a time.
 
     `durability` is "full" (a commit survives a power cut) or "normal" (it survives the end of the process only).
+    A file of an older format is brought to today's, and kept beside it as it was.
     Raises StorageFailed when the file cannot be opened, is no store, or was made by a newer securechat.
     """
 
@@ -186,7 +188,7 @@ class Store:
         self.connection.close()
 
     def _prepare(self, synchronous: int) -> None:
-        new = self._is_new()
+        version = self._format()
         for setting in (*SETTINGS, f"synchronous = {synchronous}"):
             self.connection.execute(f"PRAGMA {setting}").fetchall()
         kept = (self._pragma("journal_mode"), self._pragma("synchronous"))
@@ -196,29 +198,30 @@ class Store:
                 hint="It needs a local disk, not a network share.",
             )
         self.connection.execute("BEGIN IMMEDIATE")
-        if new:
-            for statement in SCHEMA:
-                self.connection.execute(statement)
+        if version < FORMAT:
+            bring_forward(self.connection, self._path, version)
+        if not version:
             start = chain.start(LOBBY)
             self._execute(_SAVE_ROOM, [(1, LOBBY, "", "", False, 0, 0, False, start, 0, start)])
         # It changes nothing, but fails where SQLite has quietly opened the file for reading only.
         self.connection.execute("UPDATE rooms SET head = head WHERE FALSE")
         self.connection.execute("COMMIT")
 
-    def _is_new(self) -> bool:
-        """Whether the file is still empty. Raises StorageFailed where another program or a newer one wrote it."""
+    def _format(self) -> int:
+        """The format of the file, 0 while it is empty. Raises StorageFailed where another program or a newer one wrote
+        it."""
         if self._pragma("schema_version") == 0:
-            return True
+            return 0
         if self._pragma("application_id") != APPLICATION:
             what, hint = FAILURES[sqlite3.SQLITE_NOTADB]
             raise StorageFailed(f"{self._path} {what}.", hint=hint)
         version = self._pragma("user_version")
-        if version != FORMAT:
+        if not 0 < version <= FORMAT:
             raise StorageFailed(
                 f"{self._path} was written by a newer securechat (format {version}; this one writes {FORMAT}).",
                 hint="Run the newer one.",
             )
-        return False
+        return int(version)
 
     def _forget(self) -> None:
         """Empty the write-ahead log, where texts that were erased would stay until it is used again."""
@@ -254,7 +257,7 @@ class Store:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
-    def _pragma(self, name: str) -> object:
+    def _pragma(self, name: str) -> Any:
         return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
 
     def _number(self, name: str) -> int:

@@ -195,8 +195,11 @@ def _text(data: bytes) -> str | bytes:
 
 
 def _refuse_other_files(connection: "Connection", path: Path) -> None:
-    marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-    if marks != [APPLICATION, FORMAT]:
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    # In all formats so far, what is read here is the same.
+    if application != APPLICATION or not 0 < version <= FORMAT:
         raise StorageFailed(
             f"{path} is no chat database of this version of securechat.", hint="Look whether it is the right file."
         )

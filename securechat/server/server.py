@@ -17,6 +17,7 @@ from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
 from securechat.journal.local import LocalOrder
+from securechat.journal.migration import is_behind
 from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
 from securechat.server.control import Control
@@ -50,8 +51,9 @@ def check(home: Path, config: Config) -> None:
     """
     _context(home, config)
     Authenticator(CredentialFile(home / "credentials"))
-    with contextlib.closing(Store(home / "chat.db", config.durability)):
-        pass
+    store = home / "chat.db"
+    if not is_behind(store):  # to look at it must not change it
+        Store(store, config.durability).close()
 
 
 class Server:
