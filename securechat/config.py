@@ -29,6 +29,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Annotated[int, Meta(ge=0, le=65_535)] = 7443
     log_format: Literal["auto", "text", "json"] = "auto"
     durability: Literal["full", "normal"] = "full"
+    certificate: str = ""
+    key: str = ""
     tls_minimum: Literal["1.3", "1.2"] = "1.3"
     tls_group: str = "prime256v1"
     reactors: Annotated[int, Meta(ge=1, le=64)] = 1

@@ -11,8 +11,22 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from securechat.errors import SecurechatError
+
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""What changes when a file does."""
+
+
+def stamp(path: Path) -> Stamp | None:
+    """The file's stamp now; None when there is none to be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    # The change time tells of a new mode or owner, which the modification time does not.
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
 @contextmanager

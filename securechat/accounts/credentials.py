@@ -16,13 +16,11 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from securechat.accounts.passwords import check_stored
 from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, CredentialError, LastAdmin, NotFound
-from securechat.files import locked, refuse_if_others_can_read, replace_file
+from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
 from securechat.limits import CREDENTIAL_LINE_BYTES
 
 Role: TypeAlias = Literal["admin", "member"]
 State: TypeAlias = Literal["active", "disabled"]
-Stamp: TypeAlias = tuple[int, int, int, int]
-"""What tells one version of a file from the next."""
 
 HEADER: Final = (
     b"# The accounts of this securechat server, one a line: name:role:state:argon2id-PHC-string\n"
@@ -102,12 +100,7 @@ class CredentialFile:
 
     def stamp(self) -> Stamp | None:
         """A value that changes when the file does; None when there is none to be seen."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        # The change time tells of a new mode or owner, which the modification time does not.
-        return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
+        return stamp(self.path)
 
     def add(self, account: Account) -> None:
         """Add an account, and make the file if there is none. Raises AlreadyExists if the name is taken."""

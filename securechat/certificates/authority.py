@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from securechat.certificates.hosts import LOCAL, parse_host
@@ -29,6 +28,7 @@ from securechat.certificates.reading import (
     belongs,
     inspect_certificate,
     is_authority,
+    is_issued_by,
     names_of,
     read_certificates,
     read_private_key,
@@ -139,12 +139,13 @@ def _names_to_keep(folder: CertificateFolder, authority: x509.Certificate, force
         return ()
     try:
         certificate = read_certificates(path)[0]
-        certificate.verify_directly_issued_by(authority)
-        return names_of(certificate)
+        if is_issued_by(certificate, authority):
+            return names_of(certificate)
     except CertificateError as error:
         raise AlreadyExists(error.message, hint=hint) from None
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension):
-        raise AlreadyExists(f"{path} was not issued by {folder.authority}.", hint=hint) from None
+    except (ValueError, x509.DuplicateExtension):
+        pass  # it has our signature, and names that we would not write
+    raise AlreadyExists(f"{path} was not issued by {folder.authority}.", hint=hint)
 
 
 def _store_authority(folder: CertificateFolder, authority: _Authority) -> None:

@@ -3,6 +3,7 @@
 This file wraps no socket.
 """
 
+import itertools
 import os
 import ssl
 from datetime import UTC, datetime
@@ -11,9 +12,17 @@ from typing import Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from securechat.certificates.explain import words_of
-from securechat.certificates.reading import belongs, read_certificates, read_private_key
+from securechat.certificates.reading import (
+    belongs,
+    is_for,
+    is_issued_by,
+    names_of,
+    read_certificates,
+    read_private_key,
+)
 from securechat.errors import CertificateError, ConfigError
 
 ALPN: Final = "securechat/1"
@@ -32,7 +41,7 @@ def server_context(
     `group` is the one key exchange group to offer; with "" OpenSSL's own list stands.
     Raises CertificateError for files that cannot be used now, ConfigError for a group that OpenSSL does not know.
     """
-    _refuse_unusable(certificate, key)
+    refuse_unusable(certificate, key, datetime.now(UTC))
     # Not create_default_context: it writes the session keys to a file when SSLKEYLOGFILE is set.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[minimum]
@@ -86,11 +95,11 @@ def client_context(authority: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _refuse_unusable(certificate: Path, key: Path) -> None:
+def refuse_unusable(certificate: Path, key: Path, now: datetime) -> None:
+    """Raise CertificateError unless a server can show this certificate now: key, dates, names, purpose and chain."""
     chain = read_certificates(certificate)
     if not belongs(read_private_key(key), chain[0]):
         raise CertificateError(f"{key} is not the key of {certificate}.", hint=RENEW)
-    now = datetime.now(UTC)
     for link in chain:
         if link.not_valid_after_utc < now:
             raise CertificateError(f"{certificate} expired on {link.not_valid_after_utc:%Y-%m-%d}.", hint=RENEW)
@@ -99,6 +108,18 @@ def _refuse_unusable(certificate: Path, key: Path) -> None:
                 f"{certificate} is not valid before {link.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.",
                 hint="Look at this machine's clock.",
             )
+    try:
+        names = names_of(chain[0])
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise CertificateError(f"{certificate} is malformed: {error}.", hint=RENEW) from None
+    if not names or not is_for(chain[0], ExtendedKeyUsageOID.SERVER_AUTH):
+        lacking = "is for no server" if names else "is for no name"
+        raise CertificateError(f"{certificate} {lacking}, so no client would take it.", hint=RENEW)
+    if not all(is_issued_by(link, issuer) for link, issuer in itertools.pairwise(chain)):
+        raise CertificateError(
+            f"The certificates in {certificate} are no chain.",
+            hint="The server's own comes first, and behind each the one that issued it.",
+        )
 
 
 def _der(certificate: x509.Certificate) -> bytes:

@@ -1,5 +1,5 @@
-"""The thread that looks after what changes slowly: the credential file, and records that are too old. It touches no
-connection."""
+"""The thread that looks after what changes slowly: the credential file, the certificate, and records that are too
+old. It touches no connection."""
 
 import contextlib
 import logging
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from securechat.accounts.authentication import Authenticator
 from securechat.errors import CredentialError
 from securechat.journal.reader import Reader
+from securechat.server.certificate import ServerCertificate
 from securechat.server.retention import Retention
 
 SECONDS = 1.0
-"""Between two looks at the credential file: a change of it is in force within two seconds."""
+"""Between two looks at the credential file and the certificate: a change of them is in force within two seconds."""
 
 SWEEP_SECONDS = 60.0
 """Between two looks for old records while there are none; where there are, a step is taken each second."""
@@ -27,11 +28,13 @@ class Keeper:
     def __init__(
         self,
         authenticator: Authenticator,
+        certificate: ServerCertificate,
         end_sessions: Callable[[Iterable[str]], None],
         make_reader: Callable[[], Reader],
         make_retention: Callable[[Reader], Retention],
     ) -> None:
         self._authenticator = authenticator
+        self._certificate = certificate
         self._end_sessions = end_sessions
         self._make_reader = make_reader
         self._make_retention = make_retention
@@ -54,6 +57,7 @@ class Keeper:
             retention = self._make_retention(reader)
             while not self._stopping.wait(SECONDS):
                 self._look_at_accounts()
+                self._look_at_certificate()
                 self._look_for_old(retention)
 
     def _look_at_accounts(self) -> None:
@@ -67,6 +71,12 @@ class Keeper:
             if changed:
                 log.info("accounts changed: %s", ", ".join(sorted(changed)))
                 self._end_sessions(changed)
+
+    def _look_at_certificate(self) -> None:
+        try:
+            self._certificate.look()
+        except Exception:
+            log.exception("the certificate could not be looked at")
 
     def _look_for_old(self, retention: Retention) -> None:
         now = time.monotonic()

@@ -285,7 +285,7 @@ class Reactor:
             self.services.connection_closed()
             return
         try:
-            connection = Connection(raw, address, self.services.context(), self)
+            connection = Connection(raw, address, self.services.certificate.context, self)
         except OSError as error:
             raw.close()
             self.services.connection_closed()

@@ -8,11 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
-from securechat.certificates import CertificateFolder, inspect_certificate, server_context
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
@@ -20,6 +18,7 @@ from securechat.journal.local import LocalOrder
 from securechat.journal.migration import is_behind
 from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
+from securechat.server.certificate import ServerCertificate
 from securechat.server.control import Control
 from securechat.server.health import Health
 from securechat.server.http_listener import HttpListener
@@ -35,9 +34,6 @@ from securechat.server.services import Services
 from securechat.server.steering import Steering
 from securechat.server.workers import Workers
 
-if TYPE_CHECKING:
-    from ssl import SSLContext
-
 RETRY_SECONDS = 2.0
 """When clients are told to come back after a shutdown: a restart takes about a second."""
 
@@ -49,7 +45,7 @@ def check(home: Path, config: Config) -> None:
 
     Raises SecurechatError at the first thing that a start would refuse.
     """
-    _context(home, config)
+    ServerCertificate(home, config)
     Authenticator(CredentialFile(home / "credentials"))
     store = home / "chat.db"
     if not is_behind(store):  # to look at it must not change it
@@ -108,7 +104,7 @@ class Server:
     def _start(self) -> None:
         config, limits, parts = self._config, self._config.limits, self._parts
         parts.enter_context(only_server(self._home))
-        context = _context(self._home, config)
+        certificate = ServerCertificate(self._home, config)
         authenticator = Authenticator(CredentialFile(self._home / "credentials"))
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
@@ -121,7 +117,7 @@ class Server:
         )
         services = self.services = Services(
             config,
-            lambda: context,
+            certificate,
             authenticator,
             Workers("hashing", limits.hash_workers, limits.hash_queue, lambda: authenticator),
             Workers("reading", 1, limits.read_queue, store.reader),
@@ -142,6 +138,7 @@ class Server:
         control = parts.enter_context(contextlib.closing(Control(self._home, Steering(services).act)))
         keeper = Keeper(
             services.authenticator,
+            services.certificate,
             services.end_sessions,
             store.reader,
             lambda reader: Retention(reader, journal, config, services.recent),
@@ -164,8 +161,8 @@ class Server:
             self._start_http(config.http_port, journal)
 
     def _start_http(self, port: int, journal: Journal) -> None:
-        expires = inspect_certificate(CertificateFolder(self._home / "certs").server_certificate).expires
-        health = Health(self._home, journal, lambda: expires, self._asked_to_stop.is_set)
+        certificate = self.services.certificate
+        health = Health(self._home, journal, lambda: certificate.expires, self._asked_to_stop.is_set)
         # A part that answers over HTTP adds its routes here.
         http = HttpListener(self._config.http_host, port, [*health.routes()])
         self.http_port = http.port
@@ -206,13 +203,6 @@ class Server:
 def _clock() -> int:
     """Wall time in milliseconds, for stamping records."""
     return time.time_ns() // 1_000_000
-
-
-def _context(home: Path, config: Config) -> "SSLContext":
-    folder = CertificateFolder(home / "certs")
-    return server_context(
-        folder.server_certificate, folder.server_key, minimum=config.tls_minimum, group=config.tls_group
-    )
 
 
 def _raise_descriptor_limit() -> None:

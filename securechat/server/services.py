@@ -13,14 +13,13 @@ from securechat.journal.journal import Journal, Submission
 from securechat.journal.reader import Reader
 from securechat.journal.state import View
 from securechat.protocols.frames import Bye
+from securechat.server.certificate import ServerCertificate
 from securechat.server.pages import Finder
 from securechat.server.presence import Presence
 from securechat.server.recent import Recent
 from securechat.server.workers import Workers
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from securechat.server.reactor import Reactor
     from securechat.server.session import Session
 
@@ -33,7 +32,7 @@ class Services:
     def __init__(
         self,
         config: Config,
-        context: "Callable[[], SSLContext]",
+        certificate: ServerCertificate,
         authenticator: Authenticator,
         hashing: Workers[Authenticator],
         reading: Workers[Reader],
@@ -42,7 +41,7 @@ class Services:
         fail: Callable[[SecurechatError], None],
     ) -> None:
         self.config = config
-        self.context = context
+        self.certificate = certificate
         self.authenticator = authenticator
         self.hashing = hashing
         self.reading = reading

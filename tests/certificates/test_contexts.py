@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from securechat.certificates import (
     CertificateFolder,
@@ -28,7 +29,7 @@ from securechat.certificates import (
     inspect_certificate,
     server_context,
 )
-from securechat.certificates.reading import is_authority
+from securechat.certificates.reading import is_authority, read_certificates, read_private_key
 from securechat.errors import CertificateError, ConfigError
 from tests.certificates.support import DEADLINE, bare_server, foreign, listening, meet
 
@@ -249,6 +250,34 @@ def test_a_server_refuses_an_encrypted_key_instead_of_asking_for_its_passphrase(
         server(certs)
 
 
+def test_a_server_refuses_what_is_no_servers_certificate(certs: CertificateFolder, tmp_path: Path) -> None:
+    good, key = read_certificates(certs.server_certificate)[0], read_private_key(certs.server_key)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    bare = (
+        x509.CertificateBuilder()
+        .subject_name(good.subject)
+        .issuer_name(good.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(good.not_valid_before_utc)
+        .not_valid_after(good.not_valid_after_utc)
+    )
+    named = bare.add_extension(
+        good.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False
+    )
+    for builder, reason in (
+        (bare, "is for no name"),
+        (
+            named.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False),
+            "is for no server",
+        ),
+    ):
+        wrong = tmp_path / "wrong.pem"
+        wrong.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        with pytest.raises(CertificateError, match=reason):
+            server_context(wrong, certs.server_key)
+
+
 def test_a_server_refuses_a_key_that_openssl_finds_too_weak(tmp_path: Path) -> None:
     certs = foreign(tmp_path)
     key = rsa.generate_private_key(65537, 1024)
@@ -261,6 +290,7 @@ def test_a_server_refuses_a_key_that_openssl_finds_too_weak(tmp_path: Path) -> N
         .serial_number(1)
         .not_valid_before(good.not_valid_before_utc)
         .not_valid_after(good.not_valid_after_utc)
+        .add_extension(good.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
         .sign(key, SHA256())
     )
     certs.server_certificate.write_bytes(weak.public_bytes(Encoding.PEM))
