@@ -29,6 +29,7 @@ _OLDER: Final = """
     SELECT max(seq) FROM (
         SELECT seq, time FROM records WHERE room = (SELECT number FROM rooms WHERE name = ?) ORDER BY seq LIMIT ?
     ) WHERE time < ?"""
+_BASE: Final = "SELECT base FROM rooms WHERE name = ?"
 _NEWEST_EDIT: Final = """
     SELECT max(seq) FROM records
     WHERE room = (SELECT number FROM rooms WHERE name = ?) AND about = ? AND kind = 'edit'"""
@@ -104,6 +105,14 @@ class Reader:
         """Read one record; None where there is none. Raises StorageFailed."""
         records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
         return records[0] if records else None
+
+    def base(self, room: str) -> int:
+        """Up to which number the room's records are gone; 0 for none, and for an unknown room. Raises StorageFailed."""
+        try:
+            found = self._connection.execute(_BASE, (room,)).fetchone()
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        return found[0] if found else 0
 
     def older(self, room: str, time: int, limit: int) -> int:
         """Find the newest of the room's `limit` oldest records that is older than `time`: its number, 0 for none.

@@ -64,7 +64,10 @@ def _before(reader: Reader, room: Room, seq: int) -> bytes:
 
 
 def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Callable[[Reader], tuple[bytes, int]]:
-    """The next records after the subscription's cursor, encoded one by one, and the cursor behind them."""
+    """The next records after the subscription's cursor, encoded one by one, and the cursor behind them.
+
+    Where all of them are gone with their time, nothing is encoded, and the cursor is behind what is gone.
+    """
     room, cursor, replay_to = subscription.room, subscription.cursor, subscription.replay_to
     viewer = subscription.session.username
 
@@ -73,7 +76,11 @@ def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Cal
         if records is None:
             records = reader.page(room, after=cursor, limit=PAGE_RECORDS, max_bytes=max_bytes).records
         if not records:
-            raise LookupError(f"no record after {cursor} where there should be one")
+            # The base is read after the page: what has expired between the two was not on the page either.
+            base = reader.base(room)
+            if base <= cursor:
+                raise LookupError(f"no record after {cursor} where there should be one")
+            return b"", base
         return encode_records(records, viewer, replay_to), records[-1].seq
 
     return work

@@ -83,7 +83,8 @@ class Subscriptions:
             return
         if self._all.get(subscription.room) is subscription:  # else it ended, or began anew from another cursor
             data, subscription.cursor = page
-            self._session.connection.queue(data)
+            if data:  # else all of it was gone with its time
+                self._session.connection.queue(data)
             self._level_or_wait(subscription)
         self.read_on()
 

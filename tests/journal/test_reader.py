@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from securechat.chat.model import Expire
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
 from securechat.journal.reader import Reader
@@ -38,6 +39,17 @@ def test_rooms_are_read_with_their_members(tmp_path: Path) -> None:
         assert rooms["ops"].members == {"alice", "bob"}
 
 
+def test_up_to_which_number_a_room_is_gone_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with running_journal(path) as running, closing(Reader(path)) as reader:
+        running.record(change("join", "alice"))
+        running.record(said("alice", "one"))
+        assert reader.base(LOBBY) == 0
+        running.outcome(Expire(LOBBY, 1))
+        assert reader.base(LOBBY) == 1
+        assert reader.base("nowhere") == 0
+
+
 def test_a_reader_of_a_file_without_its_tables_says_so(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     path.touch()
@@ -46,3 +58,5 @@ def test_a_reader_of_a_file_without_its_tables_says_so(tmp_path: Path) -> None:
             reader.rooms()
         with pytest.raises(StorageFailed):
             reader.text_of(LOBBY, 1)
+        with pytest.raises(StorageFailed):
+            reader.base(LOBBY)

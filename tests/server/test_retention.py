@@ -36,6 +36,10 @@ def test_old_records_go_in_rooms_that_do_not_keep_them_and_stay_in_others(home: 
                 while alice.expect("page")["records"]:
                     alice.send({"type": "history", "room": "month"})
                 assert not retention.sweep(last["time"] + LATER)
+                # Whoever comes back to a room of which nothing is left hears what is new.
+                alice.send({"type": "subscribe", "room": "month", "after": 0})
+                assert alice.say("new", id="month-2", room="month")["seq"] == last["seq"] + 1
+                assert alice.expect("message")["text"] == "new"
             alice.send({"type": "history", "room": "lobby"})
             assert [record.get("text") for record in alice.expect("page")["records"]] == [None, "old"]
             assert alice.say("new", id="week-2", room="week")["seq"] == last["seq"] + 1
