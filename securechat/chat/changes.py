@@ -48,11 +48,16 @@ def decide_change(state: Holdings, change: Change) -> Outcome:
             held = change.token_hash in state.tokens_of(change.account)
             return Unchanged("") if held else Changed(change)
         case Revoke():
-            mine = state.tokens_of(change.account)
-            held = bool(mine) if change.token_hash is None else change.token_hash in mine
-            return Changed(change) if held else Unchanged("")
+            return Changed(change) if revoked(change, state.tokens_of(change.account)) else Unchanged("")
         case _:
             assert_never(change)
+
+
+def revoked(change: Revoke, held: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Which of the tokens that its account holds are in force no more after this."""
+    if change.token_hash is None:
+        return tuple(token_hash for token_hash in held if token_hash != change.kept)
+    return tuple(token_hash for token_hash in held if token_hash == change.token_hash)
 
 
 def _mark(state: Holdings, mark: Mark) -> Outcome:

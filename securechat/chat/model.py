@@ -93,10 +93,11 @@ class Grant(msgspec.Struct, frozen=True, tag=str.lower):
 
 
 class Revoke(msgspec.Struct, frozen=True, tag=str.lower):
-    """Let nobody come in any more with this token of the account, or with any of them (None)."""
+    """Let nobody come in any more with this token of the account, or with any of them (None) but the one `kept`."""
 
     account: str
     token_hash: bytes | None = None
+    kept: bytes = b""
 
 
 class Expire(msgspec.Struct, frozen=True, tag=str.lower):

@@ -1,6 +1,7 @@
 """`securechat adduser` and `securechat user …`: the accounts of one home. It knows no hash and no file format."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -91,6 +92,7 @@ def passwd(
     account = file.get(name)
     password = new_password(name, password_stdin, password_file, generate)
     file.set_password(name, hash_password(password.text))
+    _end_tokens(home, name)
     _show(account, password.text if password.generated else None, as_json, {})
     _talk(f"{name} has another password now. {_SOON} and ends the sessions of {name}.")
 
@@ -99,6 +101,7 @@ def passwd(
 def disable(name: Name, home: Home = Path()) -> None:
     """Keep an account out until it is enabled again; its sessions end."""
     _file(home, name).set_state(name, "disabled")
+    _end_tokens(home, name)
     _talk(f"{name} is disabled now. {_SOON} and ends the sessions of {name}.")
 
 
@@ -124,6 +127,7 @@ def remove(
     if not yes:
         _confirm(f"Remove the account {name} for good?")
     file.remove(name)
+    _end_tokens(home, name)
     _talk(f"{name} has no account any more. {_SOON} and ends the sessions of {name}.")
 
 
@@ -156,6 +160,14 @@ def _file(home: Path, name: str | None = None) -> "CredentialFile":
     if name is not None and not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
     return CredentialFile(home / "credentials")
+
+
+def _end_tokens(home: Path, name: str) -> None:
+    """See that nobody comes back as this account with what it was given before."""
+    from securechat.config import load_config
+    from securechat.server.control import end_tokens
+
+    end_tokens(home, load_config(home, os.environ, {}), name)
 
 
 def _confirm(question: str) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from securechat.chat import chain, rules
+from securechat.chat import chain, changes, rules
 from securechat.chat.model import Change, Expire, Grant, Mark, Proposal, Record, Revoke, Room, Token
 from securechat.chat.names import is_id
 from securechat.limits import TOKENS_PER_ACCOUNT
@@ -176,7 +176,7 @@ class Draft:
                 self._hold(change.account, mine[-TOKENS_PER_ACCOUNT:], gone=mine[:-TOKENS_PER_ACCOUNT])
             case Revoke():
                 mine = self.tokens_of(change.account)
-                gone = mine if change.token_hash is None else (change.token_hash,)
+                gone = changes.revoked(change, mine)
                 self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
             case Expire():
                 self._expire(change.room, change.upto)

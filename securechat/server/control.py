@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from securechat.chat.model import Change, Outcome, Proposal, Rejected, Unchanged
+from securechat.chat.model import Change, Outcome, Proposal, Rejected, Revoke, Unchanged
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Batch, Journal, Submission
@@ -203,6 +203,29 @@ def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
     """Have this decided on this home: by its server if one runs, else here. Raises SecurechatError."""
     answer = ask(home, Propose(proposal))
     return _propose_here(home, config, proposal) if answer is None else answer
+
+
+def end_tokens(home: Path, config: Config, account: str) -> None:
+    """Revoke the tokens of an account that was changed while no server runs here; one that runs does it by itself.
+
+    Raises SecurechatError.
+    """
+    if not (home / "chat.db").exists() or _is_served(home):
+        return
+    answer = _propose_here(home, config, Revoke(account))
+    if answer.code:
+        raise SecurechatError(f"Tokens of {account} are still in force: {answer.message}")
+
+
+def _is_served(home: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(SECONDS)
+        try:
+            with _short(home / SOCKET) as path:
+                asking.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 class _Nobody:

@@ -29,13 +29,13 @@ class Keeper:
         self,
         authenticator: Authenticator,
         certificate: ServerCertificate,
-        end_sessions: Callable[[Iterable[str]], None],
+        end_logins: Callable[[Iterable[str]], None],
         make_reader: Callable[[], Reader],
         make_retention: Callable[[Reader], Retention],
     ) -> None:
         self._authenticator = authenticator
         self._certificate = certificate
-        self._end_sessions = end_sessions
+        self._end_logins = end_logins
         self._make_reader = make_reader
         self._make_retention = make_retention
         self._next_sweep = 0.0
@@ -70,7 +70,7 @@ class Keeper:
         else:
             if changed:
                 log.info("accounts changed: %s", ", ".join(sorted(changed)))
-                self._end_sessions(changed)
+                self._end_logins(changed)
 
     def _look_at_certificate(self) -> None:
         try:

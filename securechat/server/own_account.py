@@ -1,15 +1,18 @@
 """Requests about the account itself: where it is logged in, ending such a login, another password."""
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
-from securechat.chat.model import Revoke
+from securechat.chat.model import Outcome, Rejected, Revoke
 from securechat.errors import Code, SecurechatError, WeakPassword
 from securechat.protocols import frames
 
 if TYPE_CHECKING:
     from securechat.server.requests import Requests
+
+log = logging.getLogger(__name__)
 
 SESSION_LENGTH = 16
 """Characters of a session's name: the beginning of its token's hash, which opens nothing."""
@@ -65,7 +68,20 @@ def password(asked: "Requests", request: frames.Password) -> None:
         elif not result:
             asked.session.count_failure(request.ref, "The old password is wrong.")
         else:
-            asked.session.tell(frames.PasswordChanged(ref=request.ref))
             asked.services.end_sessions((asked.username,), keep=asked.session)
+            # `changed` is told when the other tokens are in force no more.
+            asked.submit(Revoke(asked.username, kept=asked.session.token_hash), request.ref)
 
     asked.have_done(partial(asked.services.hashing.submit, work), done, request)
+
+
+def revoked(asked: "Requests", change: Revoke, ref: str | None, outcome: Outcome) -> None:
+    """What was to be revoked is, or cannot be; where it followed another password, that one holds in any case."""
+    if change.token_hash is None:
+        if isinstance(outcome, Rejected):
+            log.error("other tokens of %s are still in force: %s", asked.username, outcome.message)
+        asked.session.tell(frames.PasswordChanged(ref=ref))
+    elif isinstance(outcome, Rejected):
+        asked.session.refuse(ref, outcome.code, outcome.message)
+    else:
+        asked.session.tell(frames.Revoked(ref=ref))

@@ -88,14 +88,14 @@ class Requests:
             self._in_flight_bytes -= len(proposal.text)
             if proposal.kind in _MEMBERSHIP:
                 self._wait &= ~Wait.MEMBERSHIP
-        if isinstance(outcome, Rejected):
+        if isinstance(proposal, Revoke):
+            own_account.revoked(self, proposal, ref, outcome)
+        elif isinstance(outcome, Rejected):
             self.session.refuse(ref, outcome.code, outcome.message)
         elif isinstance(proposal, Mark):
             marked = outcome.change if isinstance(outcome, Changed) and isinstance(outcome.change, Mark) else proposal
             room = shown_room(marked.room, self.username)
             self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=self.read_up_to(marked.room, marked.seq)))
-        elif isinstance(proposal, Revoke):
-            self.session.tell(frames.Revoked(ref=ref))
         elif isinstance(proposal, Proposal):
             self._answer(proposal, ref, outcome)
 

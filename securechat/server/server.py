@@ -139,7 +139,7 @@ class Server:
         keeper = Keeper(
             services.authenticator,
             services.certificate,
-            services.end_sessions,
+            services.end_logins,
             store.reader,
             lambda reader: Retention(reader, journal, config, services.recent),
         )

@@ -66,15 +66,17 @@ class Services:
             reactor.tell_presence(account, online=online)
 
     def end_sessions(self, accounts: Iterable[str], keep: "Session | None" = None) -> None:
-        """End the logins of accounts that changed, but for the session to keep: their sessions, then their tokens."""
+        """End the sessions of accounts that changed, but for the one to keep."""
         names = frozenset(accounts)
         bye = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
         for reactor in self.reactors:
             reactor.end_sessions(names, bye, keep)
-        kept = keep.token_hash if keep else b""
-        view = self.view
-        gone = [Revoke(name, key) for name in names for key in view.tokens_of.get(name, ()) if key != kept]
-        if gone and not self.journal.submit([Submission(revoke, None) for revoke in gone]):
+
+    def end_logins(self, accounts: Iterable[str]) -> None:
+        """End the logins of accounts that changed: their sessions, then their tokens."""
+        names = frozenset(accounts)
+        self.end_sessions(names)
+        if not self.journal.submit([Submission(Revoke(name), None) for name in names]):
             log.error("tokens of %s are still in force: the journal is full", ", ".join(sorted(names)))
 
     def tokens_of(self, account: str) -> list[tuple[bytes, Token]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from securechat.chat.changes import decide_change
+from securechat.chat.changes import decide_change, revoked
 from securechat.chat.model import Changed, Expire, Grant, Mark, Rejected, Revoke, Room, Unchanged
 from securechat.errors import Code
 from securechat.limits import EXPIRED_AT_ONCE
@@ -59,6 +59,14 @@ def test_one_token_or_all_of_an_account_are_revoked_and_never_anothers() -> None
         assert decide_change(Held(), Revoke("mia", token)) == Changed(Revoke("mia", token))
         assert decide_change(Held(), Revoke("sam", token)) == Unchanged("")
     assert decide_change(Held(), Revoke("mia", b"three")) == Unchanged("")
+
+
+def test_all_tokens_but_one_are_revoked() -> None:
+    for kept, gone in ((b"one", (b"two",)), (b"two", (b"one",)), (b"three", (b"one", b"two")), (b"", (b"one", b"two"))):
+        revoke = Revoke("mia", kept=kept)
+        assert decide_change(Held(), revoke) == Changed(revoke)
+        assert revoked(revoke, (b"one", b"two")) == gone
+    assert revoked(Revoke("mia", kept=b"one"), (b"one",)) == ()
 
 
 def test_an_expiry_takes_a_step_and_never_more_than_there_is() -> None:

@@ -17,6 +17,7 @@ from securechat.chat.names import NAME_RULE
 from securechat.cli import app, commands, password_options
 from securechat.errors import UsageError
 from tests.cli.terminal import OnTerminal
+from tests.server.support import Peer, make_home, running_server
 
 CANARY = "canary bird over nine hills"
 OTHER = "grey owl over the river"
@@ -273,6 +274,31 @@ def test_accounts_are_disabled_enabled_promoted_demoted_and_removed(run: Run, fi
     assert (result.exit_code, result.stdout) == (0, "")
     assert "bob has no account any more" in result.stderr
     assert set(file.load()) == {"alice"}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("user", "passwd", "alice", "--password-stdin")],
+        [("user", "disable", "alice"), ("user", "enable", "alice")],
+        [("user", "remove", "alice", "--yes"), ("adduser", "alice", "--password-stdin")],
+    ],
+    ids=lambda steps: steps[0][1],
+)
+def test_a_change_while_no_server_runs_ends_tokens_too(steps: list[tuple[str, ...]], tmp_path: Path, run: Run) -> None:
+    make_home(tmp_path)
+    with running_server(tmp_path) as server, Peer(server.port) as alice, Peer(server.port) as bob:
+        tokens = alice.login("alice")["token"], bob.login("bob")["token"]
+    for command in steps:
+        assert run(*command, stdin=f"{OTHER}\n").exit_code == 0
+    answers = []
+    with running_server(tmp_path) as server:
+        for token in tokens:
+            with Peer(server.port) as again:
+                again.receive()
+                again.send({"type": "resume", "token": token})
+                answers.append(again.receive()["type"])
+    assert answers == ["error", "welcome"]
 
 
 @pytest.mark.parametrize(

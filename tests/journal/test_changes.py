@@ -98,6 +98,13 @@ def test_all_tokens_of_an_account_are_revoked_at_once_and_no_others(running: Run
     assert running.outcome(Revoke("alice")) == Unchanged("")
 
 
+def test_one_token_is_kept_where_all_others_of_an_account_are_revoked(running: RunningJournal) -> None:
+    running.settle(Grant("alice", b"a"), Grant("alice", b"b"))
+    batch = running.settle(Revoke("alice", kept=b"b"))
+    assert batch.revoked == [Revoked(b"a", "alice")]
+    assert batch.view.tokens_of["alice"] == (b"b",)
+
+
 def test_a_token_that_is_granted_and_revoked_in_one_batch_is_told_as_revoked(running: RunningJournal) -> None:
     batch = running.settle(Grant("alice", b"a"), Revoke("alice", b"a"), Grant("alice", b"b"))
     assert batch.revoked == [Revoked(b"a", "alice")]

@@ -65,6 +65,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     HELD.map(lambda held: Grant(*held)),
     HELD.map(lambda held: Revoke(*held)),
     st.builds(Revoke, AUTHORS),
+    HELD.map(lambda held: Revoke(held[0], kept=held[1])),
     st.builds(Expire, st.sampled_from(REAL), st.integers(0, 5)),
 )
 
@@ -268,7 +269,7 @@ class Model:
                 self.tokens.append((change.account, change.token_hash))
         else:
             mine = [held for held in self.tokens if held[0] == change.account]
-            gone = [held for held in mine if change.token_hash in (None, held[1])]
+            gone = [held for held in mine if change.token_hash in (None, held[1]) and held[1] != change.kept]
             assert outcome == (Changed(change) if gone else Unchanged(""))
             self.tokens = [held for held in self.tokens if held not in gone]
 

@@ -204,10 +204,11 @@ def test_a_silent_session_is_pinged_then_closed(home: Path) -> None:
 
 
 def test_a_session_that_answers_its_pings_stays(home: Path) -> None:
-    with running_server(home, ping_seconds=0.1, idle_seconds=0.4) as server, peer(server, "alice") as alice:
+    # An answer has 1.4 seconds: a busy machine may let this thread wait for some tenths.
+    with running_server(home, ping_seconds=0.1, idle_seconds=1.5) as server, peer(server, "alice") as alice:
         began = time.monotonic()
         pings = 0
-        while time.monotonic() < began + 0.9:  # longer than idle_seconds, so that its answers must have counted
+        while time.monotonic() < began + 1.8:  # longer than idle_seconds, so that its answers must have counted
             assert alice.receive() == {"type": "ping"}
             alice.send({"type": "pong"})
             pings += 1

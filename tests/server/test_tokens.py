@@ -71,6 +71,7 @@ def test_a_new_password_ends_all_other_sessions_and_their_tokens(home: Path) -> 
             assert laptop.expect("error")["code"] == code
         laptop.send({"type": "password", "old": PASSWORD, "new": "a quite new password"})
         assert laptop.expect("changed", "error")["type"] == "changed"
+        assert len(server.services.view.tokens_of["alice"]) == 1  # by the time that one is told, and not a moment later
         assert [frame["code"] for frame in phone.ends()] == ["account-changed"]
         laptop.send({"type": "ping"})
         assert laptop.expect("pong")
@@ -78,6 +79,20 @@ def test_a_new_password_ends_all_other_sessions_and_their_tokens(home: Path) -> 
             assert _resume(again, theirs["token"])["code"] == "bad-credentials"
         with Peer(server.port) as again:
             assert _resume(again, mine["token"])["type"] == "welcome"
+        with Peer(server.port) as again:
+            again.login("alice", "a quite new password")
+
+
+def test_a_new_password_holds_though_the_journal_takes_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_server(home) as server, Peer(server.port) as alice:
+        alice.login("alice")
+        monkeypatch.setattr(server.services.journal, "submit", lambda _: False)
+        alice.send({"type": "password", "old": PASSWORD, "new": "a quite new password"})
+        assert alice.expect("changed", "error")["type"] == "changed"
+        assert "other tokens of alice are still in force" in caplog.text
+        monkeypatch.undo()
         with Peer(server.port) as again:
             again.login("alice", "a quite new password")
 
