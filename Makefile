@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults check lock clean
+.PHONY: help install run test faults check pages lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -49,6 +49,10 @@ check: $(TOOLS) ## Check format, style, types, the direction of imports, and the
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m tests.project.docs
+	@$(BIN)/python -m tests.project.pages
+
+pages: $(TOOLS) ## Write the parts of the docs anew that are made from the code
+	@$(BIN)/python -m tests.project.pages --write
 
 lock: $(MADE) ## Renew the locked versions within the ranges of pyproject.toml
 	@$(PIP) install 'uv>=0.9,<1'

@@ -23,22 +23,49 @@ TABLES = ("limits", "retention")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an operator may set; every key is documented in docs/configuration.md."""
+    """What an operator may set; the strings below are also the page docs/configuration.md (see settings.py)."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; `""` or `"::"` is every address, `"0.0.0.0"` every IPv4 address."""
+
     port: Annotated[int, Meta(ge=0, le=65_535)] = 7443
+    """The port to listen on; 0 takes a free one."""
+
     log_format: Literal["auto", "text", "json"] = "auto"
+    """How log lines look: `"text"`, `"json"`, or by whether stderr is a terminal."""
+
     durability: Literal["full", "normal"] = "full"
+    """With `"full"` what is acknowledged survives a power cut, with `"normal"` only the end of the process."""
+
     certificate: str = ""
+    """The server's certificate with its chain, in PEM form, below the home or from `/`; `""` is `certs/server.pem`."""
+
     key: str = ""
+    """Its key; `""` is `certs/server.key`. Both or neither is set."""
+
     tls_minimum: Literal["1.3", "1.2"] = "1.3"
+    """The oldest TLS that is spoken; `"1.2"` lets older clients in."""
+
     tls_group: str = "prime256v1"
+    """The one key exchange group that is offered; `""` leaves the choice to OpenSSL."""
+
     reactors: Annotated[int, Meta(ge=1, le=64)] = 1
-    retention_days: Annotated[int, Meta(ge=0)] = 0
-    retention: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    """Threads that own connections; more than one shortens the tail on several cores."""
+
     http_host: str = "127.0.0.1"
+    """The address on which machines are answered over HTTP, unencrypted: this one's, or a trusted network's."""
+
     http_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+    """The port for that, with `/healthz` and `/readyz`; not set, there is none; 0 takes a free one."""
+
+    retention_days: Annotated[int, Meta(ge=0)] = 0
+    """How many days a record is kept; 0 is for ever."""
+
+    retention: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    """The same for single rooms: a room's name, and its days. `lobby = 30` keeps a month of the lobby."""
+
     limits: Limits = Limits()
+    """What the server grants to its peers. Times are in seconds, sizes in bytes."""
 
 
 def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:
@@ -47,7 +74,7 @@ def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, obje
     Raises ConfigError for a file that cannot be read, an unknown key (naming the nearest known one) or a bad value.
     """
     path = home / "securechat.toml"
-    settings = _read(path)
+    settings = read_file(path)
     known = Config.__struct_fields__
     for key in known:
         value = environ.get(PREFIX + key.upper())
@@ -67,7 +94,8 @@ def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, obje
         ) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """What stands in a securechat.toml, nothing where there is none. Raises ConfigError."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:

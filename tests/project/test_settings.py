@@ -1,42 +1,93 @@
-"""The page on settings says what the code does: every key, its default, and for limits its meaning."""
+"""Settings: each has its meaning, the page and a new file say what the code says, and what is not right is refused."""
 
-import ast
-import inspect
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from securechat import limits
 from securechat.config import TABLES, Config, load_config
 from securechat.errors import ConfigError
 from securechat.limits import Limits
-
-PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-
-
-def _rows(text: str) -> dict[str, tuple[str, str]]:
-    return {key: (default, meaning) for key, default, meaning in re.findall(r"\| `(\w+)` \| `(.+?)` \| (.+) \|", text)}
+from securechat.settings import every_setting, in_force, new_file
+from tests.cli.calling import call
+from tests.project.pages import PAGES, made
+from tests.project.tree import ROOT
 
 
-def test_every_setting_is_on_the_page_with_its_default() -> None:
-    rows = _rows(PAGE.partition("## `[retention]`")[0])
-    defaults = {key: value for key, value in msgspec.structs.asdict(Config()).items() if key not in TABLES}
-    assert {key: ast.literal_eval(default) for key, (default, _) in rows.items()} == defaults
+def test_every_setting_says_what_it_means() -> None:
+    assert [one.name for one in every_setting() if not one.meaning] == []
+    names = [*Config.__struct_fields__, *(f"limits.{key}" for key in Limits.__struct_fields__)]
+    assert [one.name for one in every_setting()] == names
 
 
-def test_every_limit_is_on_the_page_as_the_code_explains_it() -> None:
-    body = ast.parse(inspect.getsource(limits)).body
-    (struct,) = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Limits"]
-    meanings = {}
-    for field, text in zip(struct.body, struct.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant), field.target.id
-            meanings[field.target.id] = " ".join(str(text.value.value).split())
-    rows = _rows(PAGE.partition("## `[limits]`")[2])
-    assert {key: meaning for key, (_, meaning) in rows.items()} == meanings
-    assert {key: ast.literal_eval(default) for key, (default, _) in rows.items()} == msgspec.structs.asdict(Limits())
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_made_of_the_code_is_on_the_page_and_nothing_else(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    assert made(text, PAGES[page]) == text, "run make pages"
+    first = next(iter(PAGES[page]))
+    stale = text.replace(f"<!-- made: {first} -->\n", f"<!-- made: {first} -->\nsomething old\n")
+    assert made(stale, PAGES[page]) == text
+    with pytest.raises(ValueError, match="no one place for another"):
+        made(text, {"another": str})
+
+
+def test_a_new_file_has_every_key_and_changes_nothing(tmp_path: Path) -> None:
+    assert call("config", "init", "--home", str(tmp_path)).code == 0
+    path = tmp_path / "securechat.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == new_file()
+    assert load_config(tmp_path, {}, {}) == Config()
+
+    commented = re.sub(r"(?m)^# (\w+ = .+)$", r"\1", new_file())
+    unset = {key for key, value in msgspec.structs.asdict(Config()).items() if value is None}
+    found = tomllib.loads(commented)
+    assert found["limits"] == msgspec.structs.asdict(Limits())
+    assert set(found) | unset == set(Config.__struct_fields__)
+    assert {key: found[key] for key in found if key not in TABLES} == {
+        key: value for key, value in msgspec.to_builtins(Config()).items() if key not in TABLES and key not in unset
+    }
+
+    again = call("config", "init", "--home", str(tmp_path))
+    assert (again.code, again.out) == (7, "")
+    assert "left as it is" in again.err
+
+
+def test_where_each_value_came_from_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "securechat.toml").write_text("port = 1\nreactors = 2\n[limits]\ntext_bytes = 5\n[retention]\na = 3\n")
+    found = {
+        one.setting.name: (one.value, one.origin)
+        for one in in_force(tmp_path, {"SECURECHAT_PORT": "3"}, {"host": "::"})
+    }
+    assert found["port"] == (3, "SECURECHAT_PORT")
+    assert found["host"] == ("::", "--host")
+    assert found["reactors"] == (2, "securechat.toml")
+    assert found["limits.text_bytes"] == (5, "securechat.toml")
+    assert found["limits.line_bytes"] == (65_536, "default")
+    assert found["retention"] == ({"a": 3}, "securechat.toml")
+    assert "limits" not in found
+
+    shown = call("config", "show", "--origin", "--home", str(tmp_path)).out.splitlines()
+    assert "port = 1                                     securechat.toml" in shown
+    assert "http_port = (not set)                        default" in shown
+    assert "port = 1" in call("config", "show", "--home", str(tmp_path)).out.splitlines()
+    rows = json.loads(call("config", "show", "--json", "--home", str(tmp_path)).out)
+    assert (rows["port"], rows["limits.text_bytes"]) == (1, 5)
+    rows = json.loads(call("config", "show", "--json", "--origin", "--home", str(tmp_path)).out)
+    assert rows["port"] == {"value": 1, "origin": "securechat.toml"}
+
+
+def test_a_check_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path) -> None:
+    assert call("config", "check", "--home", str(tmp_path)).code == 0
+    assert json.loads(call("config", "check", "--json", "--home", str(tmp_path)).out) == {"ok": True}
+    (tmp_path / "securechat.toml").write_text("prot = 1\n")
+    refused = call("config", "check", "--home", str(tmp_path))
+    assert (refused.code, refused.err.count("Did you mean port?")) == (1, 1)
+    refused = call("config", "check", "--json", "--home", str(tmp_path))
+    said = json.loads(refused.out)
+    assert (refused.code, said["ok"], said["fix"]) == (1, False, "Did you mean port?")
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
