@@ -6,6 +6,7 @@ who the origins are, how anything is sent, or which order it reads.
 
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable
 from itertools import chain
@@ -17,6 +18,7 @@ import msgspec
 from securechat.chat import rules
 from securechat.chat.changes import decide_change
 from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Record, Recorded, Rejected
+from securechat.counters import JournalCounts
 from securechat.errors import Code, StorageFailed, StorageFull
 from securechat.journal.draft import Draft, Membership, Revoked
 from securechat.journal.state import Committed, View
@@ -76,6 +78,11 @@ class Order(Protocol):
         """Wait for some, and then up to `seconds` for `enough`; give up to `limit`. Empty: closed, and nothing left."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be taken."""
+        ...
+
     def close(self) -> None:
         """Take nothing more."""
         ...
@@ -107,6 +114,7 @@ class Journal:
         self._clock = clock
         self._failed = failed
         self._salt = salt
+        self.counts = JournalCounts()
         self._full = False
         # A daemon, so that a disk that hangs cannot keep the process from ending.
         self._thread = Thread(target=self._run, name="journal", daemon=True)
@@ -121,6 +129,11 @@ class Journal:
     def is_full(self) -> bool:
         """Whether the disk had no room for the last commit; any thread may ask."""
         return self._full
+
+    @property
+    def waiting(self) -> int:
+        """How many proposals wait to be decided."""
+        return self._order.waiting
 
     def start(self) -> None:
         """Begin to take proposals out of the order."""
@@ -164,6 +177,7 @@ class Journal:
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
         records = list(chain.from_iterable(news.values()))
+        began = time.perf_counter()
         try:
             self._commit(draft, records)
         except StorageFull as error:
@@ -171,6 +185,7 @@ class Journal:
             self._committed = Committed(self._store)
             return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self.view)
         self._note_space(None)
+        self._count(records, time.perf_counter() - began)
         self._committed.accept(draft)
         marks = [Mark(account, room, seq) for (account, room), seq in draft.marks.items()]
         return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked)
@@ -185,6 +200,13 @@ class Journal:
             marks=draft.marks,
             tokens=draft.tokens,
         )
+
+    def _count(self, records: list[Record], seconds: float) -> None:
+        counts = self.counts
+        counts.records += len(records)
+        counts.messages += sum(record.kind == "say" for record in records)
+        counts.commit_seconds.add(seconds)
+        counts.batch_records.add(max(1, len(records)))
 
     def _note_space(self, full: StorageFull | None) -> None:
         """Log when the disk became full and when it no longer is: not for each batch, which would fill it further."""

@@ -38,6 +38,11 @@ class LocalOrder:
                 self._changed.wait_for(lambda: len(self._waiting) >= enough or self._closed, seconds)
             return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be taken."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Take nothing more; what waits can still be taken out."""
         with self._changed:

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Sequence
 
+from securechat.counters import ListenerCounts
 from securechat.errors import SecurechatError
 from securechat.server.reactor import Reactor
 from securechat.server.services import Services
@@ -80,6 +81,7 @@ class Listener:
         self._near, self._far = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="listener")
         self._short = False
+        self.counts = ListenerCounts()
         listening.setblocking(False)
 
     def start(self) -> None:
@@ -125,9 +127,11 @@ class Listener:
             return False
         if not self._services.take_place():
             raw.close()
+            self.counts.refused += 1
             self._tell_shortage(f"{self._services.config.limits.connections} connections are open")
             return False
         self._short = False
+        self.counts.accepted += 1
         next(self._reactors).adopt(raw, show_address(address))
         return True
 

@@ -20,6 +20,7 @@ from typing import TypeVarTuple
 
 from securechat.chat.model import Mark, Outcome
 from securechat.chat.names import shown_room
+from securechat.counters import ReactorCounts
 from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Batch, Submission
 from securechat.limits import PRESENCE_MEMBERS, Limits
@@ -51,6 +52,7 @@ class Reactor:
         self.live: dict[str, set[Subscription]] = {}
         """The subscriptions that are level with their room, by room."""
         self.salts = Salts()
+        self.counts = ReactorCounts()
         self._pace = pace
         self._selector = selectors.DefaultSelector()
         self._near, self._far = socket.socketpair()
@@ -65,6 +67,8 @@ class Reactor:
         self._sessions: dict[str, set[Session]] = {}
         self._dirty: list[Connection] = []
         self._proposals: list[Submission] = []
+        self._handed: collections.deque[tuple[float, int]] = collections.deque()
+        """When how many proposals were handed to the journal that have no answer yet: answers come in their order."""
         self._batch_number = 0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name=f"reactor-{number}")
@@ -249,6 +253,8 @@ class Reactor:
         if not self.services.journal.submit(proposals):
             for submission in proposals:
                 self._tell_outcome(submission.origin, self.services.refusal())
+        else:
+            self._handed.append((time.monotonic(), len(proposals)))
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
@@ -317,8 +323,10 @@ class Reactor:
     def _deliver(self, number: int, delivery: Delivery) -> None:
         self._batch_number = number
         batch = delivery.batch
+        mine = 0
         for origin, outcome in batch.outcomes:
-            self._tell_outcome(origin, outcome)
+            mine += self._tell_outcome(origin, outcome)
+        self._time_answers(mine)
         for gain in batch.gained:
             for session in tuple(self._sessions.get(gain.account, ())):
                 self._guard(session.connection, session.gained, gain.room, gain.after)
@@ -336,6 +344,7 @@ class Reactor:
         if not subscriptions:
             return
         behind = [subscription for subscription in subscriptions if not delivery.send(subscription)]
+        self.counts.deliveries += len(delivery.batch.records[room]) * (len(subscriptions) - len(behind))
         for subscription in behind:
             subscription.session.subscriptions.fell_behind(subscription)
 
@@ -358,9 +367,23 @@ class Reactor:
             for session in self._sessions.get(mark.account, set()) - asked:
                 session.tell(event)
 
-    def _tell_outcome(self, origin: object, outcome: Outcome) -> None:
+    def _tell_outcome(self, origin: object, outcome: Outcome) -> bool:
+        """Tell the session that proposed it; whether this reactor did."""
         if not isinstance(origin, Origin):
-            return  # not a session's: the publisher has told whoever asked
+            return False  # not a session's: the publisher has told whoever asked
         session = origin.session
-        if session.reactor is self and not session.is_over:
+        if session.reactor is not self:
+            return False
+        if not session.is_over:
             self._guard(session.connection, session.decided, origin, outcome)
+        return True
+
+    def _time_answers(self, answers: int) -> None:
+        now = time.monotonic()
+        while answers:
+            handed, count = self._handed.popleft()
+            answered = min(count, answers)
+            self.counts.answer_seconds.add(now - handed, answered)
+            answers -= answered
+            if answered < count:
+                self._handed.appendleft((handed, count - answered))

@@ -176,6 +176,7 @@ class Session:
         if self.reactor.services.hashing.submit(verify, deliver):
             self._state = CHECKING
         else:
+            self.reactor.counts.logins["throttled"] += 1
             self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
 
     def _verified(self, request: frames.Login, result: Account | Exception | None) -> None:
@@ -206,9 +207,9 @@ class Session:
             self._refuse_login(frames.Login(ref=origin.ref, username=account.name, password=""))
         elif isinstance(outcome, Changed):
             self.token_hash = hash_token(token)
-            self._enter(origin.ref, account, token)
+            self._enter("password", origin.ref, account, token)
         else:  # a full disk keeps nobody from reading
-            self._enter(origin.ref, account, "")
+            self._enter("password", origin.ref, account, "")
         self.connection.hear()
 
     def _resume(self, request: frames.Resume) -> None:
@@ -219,7 +220,7 @@ class Session:
             self.count_failure(request.ref, "This token is not in force; log in with the password.")
         else:
             self.token_hash = token_hash
-            self._enter(request.ref, account, "")
+            self._enter("token", request.ref, account, "")
 
     def _is_current(self, account: Account) -> bool:
         # The file may have changed while the result was on its way; from here on, a change ends the session.
@@ -234,6 +235,7 @@ class Session:
     def count_failure(self, ref: str | None, message: str) -> None:
         """Answer that a password or a token is wrong, and close when it was one time too many."""
         self._failures += 1
+        self.reactor.counts.logins["failed"] += 1
         self.connection.forget_received()
         error = Error(ref=ref, code=Code.BAD_CREDENTIALS, message=message)
         if self._failures >= self._limits.login_failures:
@@ -241,8 +243,9 @@ class Session:
         else:
             self.tell(error)
 
-    def _enter(self, ref: str | None, account: Account, token: str) -> None:
+    def _enter(self, way: str, ref: str | None, account: Account, token: str) -> None:
         self._state = IN
+        self.reactor.counts.logins[way] += 1
         self.username = account.name
         self._requests = Requests(self)
         self.reactor.entered(self)

@@ -60,6 +60,11 @@ class Workers(Generic[Tool]):
             return False
         return True
 
+    @property
+    def waiting(self) -> int:
+        """How much work waits for a thread."""
+        return self._work.qsize()
+
     def stop(self) -> None:
         """Drop what waits, let what runs end, and join the threads."""
         while True:
