@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults check pages lock clean
+.PHONY: help install run test faults bench check pages lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -43,6 +43,9 @@ test: $(TOOLS) ## Run every test, and hold the coverage
 faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds of times, and count
 	@$(BIN)/python -m tests.faults
 
+bench: $(TOOLS) ## Measure it beside other servers, in some minutes; BENCH=--help says what else can be asked for
+	@$(BIN)/python -m bench $(BENCH)
+
 check: $(TOOLS) ## Check format, style, types, the direction of imports, and the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -61,7 +64,7 @@ lock: $(MADE) ## Renew the locked versions within the ranges of pyproject.toml
 
 clean: ## Remove what make and its tools made; never what a server wrote
 	@rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find securechat tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find securechat tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):
 	$(if $(FOUND),,$(error There is no $(PYTHON) that runs. securechat needs Python 3.11 or newer. $(ADVICE)))

@@ -150,7 +150,7 @@ class Chat:
                 self._answer(frame, username, writer)
                 await writer.drain()
         except (OSError, ValueError) as error:
-            print(f"A client is gone: {error}", file=sys.stderr)  # noqa: T201 - a program's own words
+            print(f"A client is gone: {error}", file=sys.stderr)
         finally:
             for room in self._rooms.values():
                 if writer in room.readers:

@@ -134,7 +134,7 @@ def serve(accepted: socket.socket, context: ssl.SSLContext, accounts: dict[str, 
         with context.wrap_socket(accepted, server_side=True) as client:
             Client(client, accounts, rooms).run()
     except (OSError, ValueError) as error:
-        print(f"A client is gone: {error}", file=sys.stderr)  # noqa: T201 - a program's own words
+        print(f"A client is gone: {error}", file=sys.stderr)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ SETTINGS: Final = """\
 ssl_gnutls (the one TLS module that Debian ships) with TLS 1.3 alone and no session tickets: the same handshake for all
 outrecsize 16384: what waits for a connection goes out in few writes
 fakelag no, threshold, commandrate, hardsendq, softsendq, recvq beyond reach: no author is slowed down or thrown out
-localmax, globalmax, limit, softlimit, maxchans beyond reach: thousands come from one address
+localmax, globalmax, limit, softlimit, maxchans beyond reach: thousands come at once
 resolvehostnames no, useident no: no lookups
 pingfreq 1h: no pings
 netbuffersize 65534, somaxconn 4096: large reads, a long queue of those who come
@@ -73,7 +73,7 @@ def configuration(port: int, folder: Path, certificate: Path, key: Path) -> str:
 <sslprofile name="tls" provider="gnutls" certfile="{certificate}" keyfile="{key}"
             priority="NORMAL:-VERS-ALL:+VERS-TLS1.3:%NO_TICKETS" outrecsize="16384" requestclientcert="no">
 <bind address="127.0.0.1" port="{port}" type="clients" sslprofile="tls">
-<connect name="bench" allow="127.0.0.1" password="{PASSWORD}" timeout="120" pingfreq="1h"
+<connect name="bench" allow="127.0.0.0/8" password="{PASSWORD}" timeout="120" pingfreq="1h"
          hardsendq="1G" softsendq="1G" recvq="16M" threshold="1000000" commandrate="1000000000" fakelag="no"
          localmax="100000" globalmax="100000" limit="100000" maxconnwarn="no" maxchans="1000"
          resolvehostnames="no" useident="no">

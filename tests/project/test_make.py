@@ -14,7 +14,7 @@ import pytest
 
 from tests.project.tree import ROOT, environment
 
-TARGETS = ["help", "install", "run", "test", "faults", "check", "pages", "lock", "clean"]
+TARGETS = ["help", "install", "run", "test", "faults", "bench", "check", "pages", "lock", "clean"]
 
 OLD_PYTHON = f"""#!/bin/sh
 # A Python that believes to be an old one.
@@ -42,7 +42,7 @@ def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
     assert make("help").stdout == listed.stdout
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "faults", "check", "pages", "lock"])
+@pytest.mark.parametrize("target", ["install", "run", "test", "faults", "bench", "check", "pages", "lock"])
 def test_an_old_python_is_refused_in_one_line(clone: Path, target: str) -> None:
     old = clone / "python-old"
     old.write_text(OLD_PYTHON)
@@ -64,7 +64,8 @@ def test_a_missing_python_is_told_in_one_line(clone: Path) -> None:
 def test_clean_leaves_what_a_server_wrote(clone: Path) -> None:
     written = [clone / "credentials", clone / "chat.db", clone / "securechat.toml", clone / "certs" / "ca.key"]
     made = [clone / ".venv" / "pyvenv.cfg", clone / ".coverage", clone / "tests" / "__pycache__" / "x.pyc"]
-    (clone / "securechat").mkdir()
+    for folder in ("securechat", "bench"):
+        (clone / folder).mkdir()
     for path in (*written, *made):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

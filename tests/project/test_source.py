@@ -7,7 +7,7 @@ import pytest
 
 from tests.project.tree import ROOT, python_files
 
-SOURCES = python_files("securechat", "tests")
+SOURCES = python_files("securechat", "tests", "bench")
 
 
 def weak_spots(tree: ast.AST) -> Iterator[int]:
@@ -55,7 +55,7 @@ def test_no_test_sleeps() -> None:
 
 
 def test_every_file_of_the_package_opens_by_saying_what_it_does() -> None:
-    texts = {path: path.read_text("utf-8") for path in python_files("securechat")}
+    texts = {path: path.read_text("utf-8") for path in python_files("securechat", "bench")}
     assert [path for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
 
 

@@ -1,0 +1,92 @@
+"""Run the bench: servers in turn, each under the same load, and print what each cost.
+
+Run as `python -m bench`, or `make bench`. Exits with 1 where anything was lost, doubled, out of order, or did not run.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import plan
+from bench.measure import raise_descriptor_limit
+from bench.plan import Case
+from bench.results import Result, as_text, table
+from bench.results import as_json as to_json
+from bench.scenarios.talk import Figures, Talk
+from bench.subjects import Subject
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    names = [subject.name for subject in plan.SUBJECTS]
+    made = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure securechat beside other servers: the same load for each, in turn, over TLS 1.3.",
+        epilog="Other things that this machine does change the figures; the ratios of one run, less.",
+    )
+    made.add_argument("--only", metavar="NAMES", help=f"scenarios, with commas: {', '.join(plan.scenarios())}")
+    made.add_argument("--subjects", metavar="NAMES", help=f"servers, with commas: {', '.join(names)} (default: all)")
+    made.add_argument("--repeat", type=int, default=3, help="runs of each server in a case (default %(default)s)")
+    made.add_argument("--full", action="store_true", help="everything; it takes an hour or two")
+    made.add_argument("--json", action="store_true", help="print JSON, with every run")
+    own = made.add_argument_group("a burst of one's own, in the place of all cases")
+    own.add_argument("--readers", type=int, help="members of the room, the authors among them")
+    own.add_argument("--authors", type=int, default=1, help="how many of them say something (default %(default)s)")
+    own.add_argument("--in-flight", type=int, default=64, help="unacknowledged at once, each (default %(default)s)")
+    own.add_argument(
+        "--messages", type=int, default=0, help="each author's, at most (default: what goes into the time)"
+    )
+    own.add_argument("--seconds", type=float, default=3.0, help="how long they speak (default %(default)s)")
+    own.add_argument("--pasted", action="store_true", help="what may be said at once goes out in one write")
+    return made
+
+
+def main() -> int:
+    """Do what the command line asks for; the exit code."""
+    asking = parser()
+    asked = asking.parse_args()
+    only, wanted = ((value or "").split(",") if value else [] for value in (asked.only, asked.subjects))
+    for unknown in {*only} - {*plan.scenarios()} | {*wanted} - {subject.name for subject in plan.SUBJECTS}:
+        asking.error(f"unknown: {unknown}")
+    cases = plan.chosen(only, full=asked.full)
+    if asked.readers:
+        talk = Talk(asked.readers, asked.authors, asked.in_flight, seconds=asked.seconds, messages=asked.messages)
+        cases = [plan.burst(talk._replace(pasted=asked.pasted))]
+    raise_descriptor_limit()
+    subjects = [subject for subject in plan.SUBJECTS if not wanted or subject.name in wanted]
+    results: list[Result] = []
+    for case in cases:
+        results += run_in_turn(case, subjects, asked.repeat)
+    if asked.json:
+        print(json.dumps(to_json(results), indent=2))
+    else:
+        for scenario in dict.fromkeys(case.scenario for case in cases):
+            print(f"\n{scenario}\n{as_text(table([one for one in results if one.case.scenario == scenario]))}")
+    wrong = [f"{one.subject}, {one.case.title}: {one.wrong}" for one in results if one.wrong]
+    for line in wrong:
+        print(f"WRONG: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def run_in_turn(case: Case, subjects: Sequence[Subject], repeat: int) -> list[Result]:
+    """Ours, theirs, ours, theirs: what the machine does meanwhile comes to all of them."""
+    runs: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
+    failed = {subject.name: subject.missing() for subject in subjects}
+    for number in range(1, repeat + 1):
+        for subject in subjects:
+            if failed[subject.name]:
+                continue
+            print(f"{case.scenario}: {case.title}: {subject.name}, {number} of {repeat}", file=sys.stderr)
+            try:
+                with tempfile.TemporaryDirectory(prefix="securechat-bench-") as folder:
+                    runs[subject.name].append(case.run(subject, Path(folder)))
+            except RuntimeError as error:
+                failed[subject.name] = str(error)
+    return [Result(case, subject.name, runs[subject.name], failed[subject.name]) for subject in subjects]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Which cases there are, by scenario, and what of each is shown. Nothing runs here."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.scenarios.talk import Figures, Talk, measure
+from bench.subjects import Subject
+from bench.subjects.asyncio_chat import AsyncioChat
+from bench.subjects.inspircd import Inspircd
+from bench.subjects.mosquitto import Mosquitto
+from bench.subjects.securechat import Securechat
+from bench.subjects.tutorial import Tutorial
+
+SUBJECTS: Final[Sequence[Subject]] = (
+    Securechat(),
+    Inspircd(),
+    Mosquitto(0),
+    Mosquitto(1),
+    AsyncioChat(),
+    Tutorial(),
+)
+
+WRONG: Final = ("lost", "doubled", "out of order")
+"""Figures that must be 0."""
+
+PER_DELIVERY: Final = "CPU µs/delivery"
+
+
+class Case(NamedTuple):
+    """One row of work, done by each server in turn."""
+
+    scenario: str
+    title: str
+    run: Callable[[Subject, Path], Figures]
+    compared: str
+    """The figure in which servers are compared: the less, the better."""
+    shown: Sequence[str] = ()
+    full: bool = False
+    """Takes long, and is left out unless asked for."""
+
+
+def burst(talk: Talk, *, full: bool = False) -> Case:
+    """Authors who say as much as acknowledgements let them, in one room."""
+    many = "s" * (talk.authors > 1)
+    title = f"{talk.readers:,} readers, {talk.authors} author{many}, {talk.in_flight} in flight"
+    return _talk("burst", title + ", pasted" * talk.pasted, talk, full=full)
+
+
+def _talk(scenario: str, title: str, talk: Talk, *, compared: str = PER_DELIVERY, full: bool = False) -> Case:
+    shown = ("deliveries/s", PER_DELIVERY, "heard p50 ms", "heard p99 ms", "heard max ms", "ack p50 ms", "ack p99 ms")
+    return Case(scenario, title, partial(measure, talk=talk), compared, (*shown, "PSS MiB"), full)
+
+
+CASES: Final[Sequence[Case]] = (
+    burst(Talk(1000, 1, 64)),
+    burst(Talk(1000, 10, 8)),
+    burst(Talk(1000, 10, 64)),
+    burst(Talk(100, 1, 64)),
+    burst(Talk(1000, 1, 64, pasted=True), full=True),
+    burst(Talk(100, 10, 8), full=True),
+    burst(Talk(100, 10, 64), full=True),
+    burst(Talk(500, 1, 64), full=True),
+    burst(Talk(500, 10, 8), full=True),
+    burst(Talk(500, 10, 64), full=True),
+)
+
+
+def scenarios() -> list[str]:
+    """The names of all scenarios, in the order in which they run."""
+    return list(dict.fromkeys(case.scenario for case in CASES))
+
+
+def chosen(only: Iterable[str], *, full: bool) -> list[Case]:
+    """The cases of these scenarios; of all, if none is named."""
+    return [case for case in CASES if (not only or case.scenario in only) and (full or not case.full)]

@@ -1,0 +1,110 @@
+"""People who talk: rooms with so many members, some of whom say so much. Burst, paced, rooms and the like are this."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.load.crew import Crew
+from bench.load.hearing import Losses
+from bench.load.orders import Enter, Entered, Finish, Mark, Marked, Member, Report, Say, Spoken
+from bench.measure import cpu_seconds, pss_bytes, quantile
+from bench.subjects import Subject
+
+WATCHED = 16
+"""Members whose say-to-heard times are kept; they are in a process of their own together with the authors."""
+
+Figures = dict[str, float]
+
+
+class Talk(NamedTuple):
+    """Who talks how."""
+
+    readers: int
+    """Members of each room; the authors are among them."""
+    authors: int
+    """Of each room."""
+    in_flight: int
+    rooms: int = 1
+    rate: float = 0.0
+    """Messages a second of all authors together; 0 for as fast as they are acknowledged."""
+    seconds: float = 3.0
+    messages: int = 0
+    """Of each author, at most; 0 for as many as go into the time."""
+    pasted: bool = False
+    """What an author may say at once goes out in one write."""
+
+
+def measure(subject: Subject, talk: Talk, folder: Path) -> Figures:
+    """Run the server, let them talk, and give what it cost. Raises RuntimeError where the run cannot be."""
+    crowds = _crowds(talk)
+    members = [member for crowd in crowds for member in crowd]
+    rooms = {name: [m.account for m in members if m.rooms == [name]] for name in _rooms(talk)}
+    with subject.serve(folder, rooms, [m.account for m in members]) as serving, Crew(len(crowds)) as crew:
+        crew.enter([Enter(serving, crowd) for crowd in crowds], Entered)
+        speakers = {member.rooms[0]: member.account for member in members if member.says}
+        crew.all(Mark(list(speakers.values())), Marked)
+
+        cpu, began = cpu_seconds(serving.pid), time.perf_counter()
+        spoken = crew.all(Say(talk.in_flight, talk.seconds, talk.messages, talk.rate, talk.pasted), Spoken)
+        said = {key: count for answer in spoken for key, count in answer.said.items()}
+        reports = crew.all(Finish(said), Report)
+        wall, cpu = time.perf_counter() - began, cpu_seconds(serving.pid) - cpu
+        memory = pss_bytes(serving.pid)
+
+    messages = sum(said.values())
+    deliveries = messages * talk.readers
+    losses = sum((report.losses for report in reports), Losses())
+    heard = sorted(seconds for report in reports for seconds in report.heard)
+    acknowledged = sorted(seconds for answer in spoken for seconds in answer.acknowledged)
+    return {
+        "wall s": wall,
+        "messages/s": messages / wall,
+        "deliveries/s": deliveries / wall,
+        "CPU µs/delivery": cpu / deliveries * 1e6,
+        "CPU µs/message": cpu / messages * 1e6,
+        "server CPU": cpu / wall,
+        **_quantiles("heard", heard),
+        **_quantiles("ack", acknowledged),
+        "lost": losses["lost"],
+        "doubled": losses["doubled"],
+        "out of order": losses["disordered"],
+        "PSS MiB": memory / 2**20,
+        "generator idle": min(report.idle for report in reports),
+    }
+
+
+def _quantiles(name: str, seconds: Sequence[float]) -> Figures:
+    parts = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {f"{name} {part} ms": quantile(seconds, at) * 1e3 for part, at in parts.items()}
+
+
+def _rooms(talk: Talk) -> list[str]:
+    return [f"room{number}" for number in range(talk.rooms)]
+
+
+def addresses() -> Iterator[str]:
+    """One of the loopback's addresses after the other."""
+    return (f"127.1.{number >> 8}.{number & 255}" for number in range(1, 1 << 16))
+
+
+def _crowds(talk: Talk) -> list[list[Member]]:
+    """Who is in which process: with few authors they and the watched are in the first, and the silent in the others;
+    where nearly all say something they are dealt out."""
+    silent = talk.readers - talk.authors
+    watched = min(WATCHED, -(-silent // 4)) if talk.rooms == 1 else 0
+    others = max(1, (os.cpu_count() or 1) - 1)
+    crowds: list[list[Member]] = [[] for _ in range(1 + others)]
+    from_where = addresses()
+    for number, room in enumerate(_rooms(talk)):
+        for index in range(talk.readers):
+            says = index < talk.authors
+            # In each room of many, the first author's times; else those of some who are silent.
+            watches = talk.authors <= index < talk.authors + watched or (talk.rooms > 1 and index == 0)
+            member = Member(f"u{number}-{index}", [room], next(from_where), says, watches)
+            here = (number if talk.rooms > 1 else index) % len(crowds)
+            if talk.rooms == 1:
+                here = 0 if says or watches else 1 + index % others
+            crowds[here].append(member)
+    return crowds
