@@ -68,7 +68,8 @@ class Docs:
                 yield f"{name}: the link to {target} names no heading"
 
     def _unknown_names(self, name: str, text: str) -> Iterator[str]:
-        text = WEB.sub("", text)
+        # Where a link leads is looked at by itself.
+        text = WEB.sub("", LINK.sub(lambda link: link[0].rpartition("](")[0], text))
         # Folders are told from other uses of the slash by where they begin.
         folders = [named for named in NAMED_FOLDER.findall(text) if named.split("/")[0] in self.folders]
         unknown = {named for named in {*NAMED_FILE.findall(text), *folders} if not self._is_here(named.rstrip("/"))}

@@ -62,6 +62,10 @@ def test_comments_and_docstrings_are_read_too(problems: Problems, code: str) -> 
     assert problems("chat/more.py", code) == ["chat/more.py: there is no docs/gone.md"]
 
 
+def test_a_link_may_lead_up(problems: Problems) -> None:
+    assert problems("docs/more.md", "See [the rules](../chat/rules.py).") == []
+
+
 def test_code_and_history_may_name_what_is_not_there(problems: Problems) -> None:
     assert problems("chat/more.py", 'open("docs/gone.md")\n') == []
     assert problems("CHANGELOG.md", "Removed `chat/old.py`.\n") == []
