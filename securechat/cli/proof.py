@@ -103,7 +103,7 @@ def _print_rooms(report: "Report") -> None:
     typer.echo(f"{'ROOM':{width}}  {'RECORDS':>9}  {'HEAD':>9}  HASH")
     for room in report.rooms:
         erased = f"  (retention has erased 1 to {room.base})" if room.base else ""
-        typer.echo(f"{room.room:{width}}  {room.records:>9}  {room.head:>9}  {_shown(room.hash)}{erased}")
+        typer.echo(f"{room.room:{width}}  {room.records:>9}  {room.head:>9}  {shown_hash(room.hash)}{erased}")
 
 
 def _described(report: "Report") -> dict[str, object]:
@@ -116,7 +116,7 @@ def _described(report: "Report") -> dict[str, object]:
                 "room": room.room,
                 "records": room.records,
                 "head": room.head,
-                "hash": _shown(room.hash),
+                "hash": shown_hash(room.hash),
                 "base": room.base,
             }
             for room in report.rooms
@@ -125,6 +125,6 @@ def _described(report: "Report") -> dict[str, object]:
     }
 
 
-def _shown(hash: bytes) -> str:
-    # As the native protocol writes it, so that it can be compared with what a client has.
+def shown_hash(hash: bytes) -> str:
+    """A hash of a chain as the native protocol writes it, so that it can be compared with what a client has."""
     return base64.urlsafe_b64encode(hash).rstrip(b"=").decode()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from securechat.cli.app import Group, app
 from securechat.cli.options import Home, Json
+from securechat.cli.proof import shown_hash
 
 if TYPE_CHECKING:
     from securechat.chat.model import Kind, Room
@@ -36,12 +36,14 @@ def list_rooms(as_json: Json = False, home: Home = Path()) -> None:
 @room_app.command("show")
 def show(name: Name, as_json: Json = False, home: Home = Path()) -> None:
     """Show one room."""
+    from securechat.client import text
+
     facts = _facts(_room(home, name))
     if as_json:
         typer.echo(json.dumps(facts))
         return
     for key, value in facts.items():
-        typer.echo(f"{key:<9} {value}")
+        typer.echo(f"{key:<9} {text.line(str(value))}")
 
 
 @room_app.command("members")
@@ -87,14 +89,14 @@ def export_room(name: Name, home: Home = Path()) -> None:
     """Print a room's records as JSON, one a line, oldest first."""
     from contextlib import closing
 
+    from securechat.client import text
     from securechat.journal.reader import Reader
     from securechat.server.pages import export
 
     room = _room(home, name)
     with closing(Reader(home / "chat.db")) as reader:
         for line in export(reader, room.name):
-            sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+            typer.echo(text.json_line(line.decode().rstrip("\n")))
 
 
 def _facts(room: "Room") -> dict[str, object]:
@@ -106,7 +108,7 @@ def _facts(room: "Room") -> dict[str, object]:
         "archived": room.archived,
         "members": len(room.members),
         "head": room.head,
-        "hash": room.hash.hex(),
+        "hash": shown_hash(room.hash),
     }
 
 

@@ -102,6 +102,23 @@ def line(text: str) -> str:
     return "".join(shown)
 
 
+def json_line(line: str) -> str:
+    """A line of JSON that says the same and is safe to show: what `line` would not show as it is, JSON escapes."""
+    if line.isascii() and line.isprintable():
+        return line
+    shown: list[str] = []
+    marks = 0
+    for char in line:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category.startswith("M") else 0
+        if marks > MARKS or category in _UNSAFE or ord(char) in _INVISIBLE:
+            units = char.encode("utf-16-be", "surrogatepass")
+            shown.extend(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+        else:
+            shown.append(char)
+    return "".join(shown)
+
+
 def name(value: str) -> str:
     """The name of an account or room; what no name may hold (a space, a colon, a look-alike letter) is an escape."""
     return _NOT_IN_NAMES.sub(lambda found: escape(found[0]), value)

@@ -7,6 +7,8 @@ Each function returns the work; it runs on a worker's thread with that worker's 
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from securechat.chat.chain import start
 from securechat.chat.model import Room
 from securechat.chat.names import shown_room
@@ -87,12 +89,13 @@ def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Cal
 
 
 def export(reader: Reader, room: str) -> Iterator[bytes]:
-    """Every record of a room, encoded one by one, oldest first. Raises StorageFailed."""
+    """Every record of the room with this key, encoded one by one, oldest first. Raises StorageFailed."""
     cursor, more = 0, True
     while more:
         page = reader.page(room, after=cursor, limit=PAGE_RECORDS)
         for record in page.records:
-            yield NativeProtocol.encode(record_event(record, ""))
+            # Nobody in particular looks: a direct room goes by its key, and not by the name that one of the two sees.
+            yield NativeProtocol.encode(msgspec.structs.replace(record_event(record, ""), room=room))
             cursor = record.seq
         more = page.more
 

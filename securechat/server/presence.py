@@ -5,24 +5,35 @@ Every thread may ask; sessions say when they come and go. It knows no socket and
 
 import threading
 from collections import Counter
+from typing import Protocol
+
+
+class Announce(Protocol):
+    """Has everybody told who is concerned that an account came or went; it waits for nobody."""
+
+    def __call__(self, account: str, *, online: bool) -> None: ...
 
 
 class Presence:
     """The accounts that have a session now."""
 
-    def __init__(self) -> None:
+    def __init__(self, announce: Announce) -> None:
+        self._announce = announce
         self._here: dict[str, Counter[bytes]] = {}
         self._lock = threading.Lock()
 
-    def came(self, account: str, token_hash: bytes) -> bool:
-        """A session of the account began; whether it is its only one."""
+    # Announced with the lock held: what happens on two reactors at once is told in the order in which it happened.
+
+    def came(self, account: str, token_hash: bytes) -> None:
+        """A session of the account began; it is announced if it is the only one."""
         with self._lock:
             tokens = self._here.setdefault(account, Counter())
             tokens[token_hash] += 1
-            return tokens.total() == 1
+            if tokens.total() == 1:
+                self._announce(account, online=True)
 
-    def went(self, account: str, token_hash: bytes) -> bool:
-        """A session of the account is over; whether it was the last one."""
+    def went(self, account: str, token_hash: bytes) -> None:
+        """A session of the account is over; it is announced if it was the last one."""
         with self._lock:
             tokens = self._here[account]
             tokens[token_hash] -= 1
@@ -30,7 +41,7 @@ class Presence:
                 del tokens[token_hash]
             if not tokens:
                 del self._here[account]
-            return not tokens
+                self._announce(account, online=False)
 
     def is_online(self, account: str) -> bool:
         """Whether the account has a session."""

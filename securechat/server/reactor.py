@@ -177,8 +177,7 @@ class Reactor:
     def entered(self, session: Session) -> None:
         """The session is logged in."""
         self._sessions.setdefault(session.username, set()).add(session)
-        if self.services.presence.came(session.username, session.token_hash):
-            self.services.announce(session.username, online=True)
+        self.services.presence.came(session.username, session.token_hash)
 
     def left(self, session: Session) -> None:
         """The session, which was logged in, is over."""
@@ -186,8 +185,7 @@ class Reactor:
         sessions.discard(session)
         if not sessions:
             del self._sessions[session.username]
-        if self.services.presence.went(session.username, session.token_hash):
-            self.services.announce(session.username, online=False)
+        self.services.presence.went(session.username, session.token_hash)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -357,15 +355,17 @@ class Reactor:
                 session.subscriptions.end(loss.room)
 
     def _tell_marks(self, batch: Batch) -> None:
+        # Whoever asked about this room has heard it as the answer.
         asked = {
-            origin.session
+            (origin.session, origin.proposal.room)
             for origin, _ in batch.outcomes
             if isinstance(origin, Origin) and isinstance(origin.proposal, Mark)
         }
         for mark in batch.marks:
             event = ReadMarker(room=shown_room(mark.room, mark.account), seq=mark.seq)
-            for session in self._sessions.get(mark.account, set()) - asked:
-                session.tell(event)
+            for session in self._sessions.get(mark.account, ()):
+                if (session, mark.room) not in asked:
+                    session.tell(event)
 
     def _tell_outcome(self, origin: object, outcome: Outcome) -> bool:
         """Tell the session that proposed it; whether this reactor did."""

@@ -49,7 +49,7 @@ class Services:
         self.journal = journal
         self.fail = fail
         """Ends the server with this reason: what a thread does that cannot go on."""
-        self.presence = Presence()
+        self.presence = Presence(self.announce)
         self.recent = Recent(config.limits.recent_bytes)
         self.reactors: Sequence[Reactor] = ()
         self._connections = 0

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from securechat.cli.proof import shown_hash
+from securechat.journal.verify import verify_store
 from securechat.server.control import SOCKET
 from tests.server.support import DEADLINE, make_home, peer, running_server
 
@@ -65,6 +67,30 @@ def test_a_room_is_exported_record_by_record(either: Path) -> None:
     rows = [json.loads(line) for line in _room(either, "export", "lobby").stdout.splitlines()]
     assert [(row["seq"], row["type"]) for row in rows] == [(1, "join"), (2, "message")]
     assert rows[1]["text"] == "hello"
+
+
+def test_a_direct_room_is_exported_under_its_key_and_nothing_in_a_text_drives_or_deceives_a_terminal(
+    home: Path,
+) -> None:
+    hostile = "re: \u202egpj.exe\u200b \U000e0041 你好 e\u0301\u0301\u0301\u0301\u0301"
+    with running_server(home) as server, peer(server, "alice") as alice:
+        assert alice.say(hostile, id="two", room="@bob")["type"] == "ack"
+        alice.send({"type": "topic", "room": "lobby", "text": hostile})
+        alice.expect("ack")
+    (line,) = _room(home, "export", "@alice:bob").stdout.splitlines()
+    row = json.loads(line)
+    assert (row["room"], row["sender"], row["text"]) == ("@alice:bob", "alice", hostile)
+    shown = _room(home, "show", "lobby").stdout
+    for said in (line, shown):
+        assert "你好" in said
+        assert not {"\u202e", "\u200b", "\U000e0041"}.intersection(said)
+        assert "\u0301" * 4 not in said
+
+
+def test_a_rooms_head_is_shown_as_verify_shows_it(home: Path) -> None:
+    facts = json.loads(_room(home, "show", "lobby", "--json").stdout)
+    report = verify_store(home / "chat.db", ["lobby"])
+    assert facts["hash"] == shown_hash(report.rooms[0].hash)
 
 
 def test_who_is_online_hears_at_once_what_a_command_does(home: Path) -> None:

@@ -1,5 +1,6 @@
 """What others wrote cannot drive the terminal, hide, or pass for what somebody else wrote (TRUST U1, U2)."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable
@@ -69,6 +70,13 @@ def assert_harmless(shown: str, *, newlines: bool = False) -> None:
 @given(TEXTS)
 def test_a_line_holds_nothing_that_drives_a_terminal(value: str) -> None:
     assert_harmless(text.line(value))
+
+
+@given(TEXTS)
+def test_a_line_of_json_is_as_harmless_and_says_the_same(value: str) -> None:
+    shown = text.json_line(json.dumps({"text": value}, ensure_ascii=False))
+    assert_harmless(shown)
+    assert json.loads(shown) == {"text": value}
 
 
 @given(TEXTS)

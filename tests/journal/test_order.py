@@ -44,6 +44,25 @@ def test_taking_waits_until_something_comes(make_order: MakeOrder) -> None:
     thread.join(PATIENCE)
 
 
+def test_taking_waits_a_moment_until_there_are_enough_and_no_longer(make_order: MakeOrder) -> None:
+    order = make_order(10)
+    assert order.submit(submissions(1))
+    taken: SimpleQueue[list[object]] = SimpleQueue()
+    thread = Thread(target=lambda: taken.put(origins(order.take(10, 3, PATIENCE))))
+    thread.start()
+    assert order.submit(submissions(2, 3))
+    assert taken.get(timeout=PATIENCE / 2) == [1, 2, 3]
+    thread.join(PATIENCE)
+    assert order.submit(submissions(4))
+    assert origins(order.take(10, 3, 0.001)) == [4]
+    assert order.submit(submissions(5))
+    thread = Thread(target=lambda: taken.put(origins(order.take(10, 3, PATIENCE))))
+    thread.start()
+    order.close()
+    assert taken.get(timeout=PATIENCE / 2) == [5]
+    thread.join(PATIENCE)
+
+
 def test_a_closed_order_takes_nothing_and_gives_out_what_waits(make_order: MakeOrder) -> None:
     order = make_order(10)
     assert order.submit(submissions(1, 2, 3))

@@ -1,7 +1,12 @@
 """Private rooms, topics, invitations, edits and deletions, replies, read markers, who is here: as clients see them."""
 
+import threading
+
+import pytest
+
+from securechat.server import reactor
 from securechat.server.server import Server
-from tests.server.support import Peer, peer, with_any_number_of_reactors
+from tests.server.support import DEADLINE, Peer, peer, with_any_number_of_reactors
 
 
 def _ask(one: Peer, kind: str, **fields: object) -> dict[str, object]:
@@ -96,6 +101,25 @@ def test_a_read_marker_is_kept_and_told_to_the_accounts_other_sessions(server: S
             assert tablet.login("alice")["rooms"][0]["read"] == seq
 
 
+def test_sessions_that_mark_different_rooms_in_one_batch_hear_of_each_other(server: Server) -> None:
+    with peer(server, "alice", room="lobby") as laptop, peer(server, "alice") as phone:
+        _ask(laptop, "create", room="ops")
+        gate = threading.Event()
+
+        def hold_up() -> None:
+            assert gate.wait(DEADLINE)
+
+        server.services.reactors[0].post(hold_up)
+        laptop.send({"type": "read", "ref": "mine", "room": "lobby", "seq": 1})
+        phone.send({"type": "read", "ref": "mine", "room": "ops", "seq": 1})
+        gate.set()  # both are there: one turn of the reactor, one batch
+        for one, room, other in ((laptop, "lobby", "ops"), (phone, "ops", "lobby")):
+            heard = [one.expect("read") for _ in range(2)]
+            assert sorted((frame["room"], frame.get("ref")) for frame in heard) == sorted(
+                [(room, "mine"), (other, None)]
+            )
+
+
 @with_any_number_of_reactors
 def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
     with peer(server, "bob", room="lobby"):
@@ -108,6 +132,21 @@ def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
             members = _ask(bob, "members", room="lobby")
             assert (members["members"], members["online"]) == (["alice", "bob"], ["alice", "bob"])
         assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}
+
+
+def test_in_a_larger_room_who_is_here_is_told_to_those_who_ask(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor, "PRESENCE_MEMBERS", 2)
+    with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
+        alice.send({"type": "sync"})
+        alice.expect("synced")
+        bob.close()
+        assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}
+        with peer(server, "carol", room="lobby"), peer(server, "bob"):
+            alice.send({"type": "members", "room": "lobby"})
+            while (frame := alice.receive())["type"] != "members":
+                # Carol came when she was no member yet.
+                assert frame["type"] == "join"
+            assert (frame["members"], frame["online"]) == (["alice", "bob", "carol"],) * 2
 
 
 @with_any_number_of_reactors
