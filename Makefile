@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults bench check pages lock clean
+.PHONY: help install run test faults bench check fuzz pages lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -53,6 +53,10 @@ check: $(TOOLS) ## Check format, style, types, the direction of imports, and the
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m tests.project.docs
 	@$(BIN)/python -m tests.project.pages
+	@$(BIN)/python -m fuzz --seconds 20
+
+fuzz: $(TOOLS) ## Fuzz what reads strangers' bytes: for SECONDS of 600, where atheris is installed
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600)
 
 pages: $(TOOLS) ## Write the parts of the docs anew that are made from the code
 	@$(BIN)/python -m tests.project.pages --write
@@ -63,7 +67,7 @@ lock: $(MADE) ## Renew the locked versions within the ranges of pyproject.toml
 	@$(BUILD_REQUIREMENTS) | $(COMPILE) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 
 clean: ## Remove what make and its tools made; never what a server wrote
-	@rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
 	@find securechat tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):

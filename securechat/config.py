@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +20,9 @@ PREFIX = "SECURECHAT_"
 
 TABLES = ("limits", "retention")
 """Settings that are tables of their own, and too much for the environment."""
+
+Days: TypeAlias = Annotated[int, Meta(ge=0, le=36_500)]
+"""A hundred years at most: the time of a record is a number of 64 bits in the store."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,10 +61,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     """The port for that, with `/healthz` and `/readyz`; not set, there is none; 0 takes a free one."""
 
-    retention_days: Annotated[int, Meta(ge=0)] = 0
+    retention_days: Days = 0
     """How many days a record is kept; 0 is for ever."""
 
-    retention: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    retention: dict[str, Days] = {}
     """The same for single rooms: a room's name, and its days. `lobby = 30` keeps a month of the lobby."""
 
     limits: Limits = Limits()

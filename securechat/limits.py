@@ -101,8 +101,9 @@ HTTP_SECONDS: Final = 5.0
 HTTP_DISCARDED_BYTES: Final = 1_048_576
 """What is read and thrown away of an HTTP request that is refused, so that its sender hears why."""
 
-Count: TypeAlias = Annotated[int, Meta(ge=1)]
-Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=SAFE_INTEGER)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=1_000_000)]
+"""Eleven days at most: epoll counts milliseconds in 31 bits, and infinity is no deadline."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

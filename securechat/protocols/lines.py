@@ -9,11 +9,11 @@ from securechat.errors import Code, ProtocolError
 class Lines:
     """One stream; a line may have `limit` bytes, its newline included. `partial` is the line that is not finished."""
 
-    __slots__ = ("_limit", "_overrun", "partial")
+    __slots__ = ("_limit", "_stopped", "partial")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._overrun = False
+        self._stopped = False
         self.partial = bytearray()
 
     def cut(self, data: bytes) -> tuple[list[bytes], ProtocolError | None]:
@@ -21,7 +21,7 @@ class Lines:
 
         Behind such a line nothing more is cut or kept: where the next one begins cannot be known.
         """
-        if self._overrun:
+        if self._stopped:
             return [], None
         pieces = data.split(b"\n")
         error = None
@@ -33,12 +33,17 @@ class Lines:
         self.partial += pieces.pop()
         return pieces, error
 
+    def stop(self) -> None:
+        """Cut and keep nothing more."""
+        self._stopped = True
+        self.partial = bytearray()
+
     def _within_limit(self, pieces: list[bytes]) -> tuple[list[bytes], ProtocolError | None]:
         size = len(self.partial)
         for index, piece in enumerate(pieces):
             # An unfinished line that fills the limit has no room for its newline: it is refused before it grows.
             if size + len(piece) >= self._limit:
-                self._overrun = True
+                self._stopped = True
                 if index == 0:
                     self.partial = bytearray()
                 message = f"A line may have {self._limit} bytes, its newline included."

@@ -126,6 +126,7 @@ class NativeProtocol:
             found.append(item)
             self._bad_lines = self._bad_lines + 1 if isinstance(item, ProtocolError) else 0
             if self._bad_lines > BAD_LINES:
+                self._lines.stop()
                 found.append(ProtocolError(Code.BAD_FRAME, f"More than {BAD_LINES} bad lines in a row.", fatal=True))
                 return found
         if too_long is not None:

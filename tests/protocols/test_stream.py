@@ -41,6 +41,7 @@ def heard(chunks: list[bytes], line_bytes: int) -> list[object]:
 @given(_streams, st.sets(st.integers(0, 2_000), max_size=20), st.sampled_from([40, 60, 100, LINE_BYTES]))
 @example(PING * 64, set(range(0, 16 * 64, 16)), LINE_BYTES)
 @example(PING * 64, set(range(0, 16 * 64, 15)), LINE_BYTES)
+@example(b"x\n" * 18 + b"y", {34}, LINE_BYTES)
 @example(PING + b"x" * 39, {20}, 40)
 @example(PING + b"x" * 39 + b"\n" + PING, {20}, 40)
 @example(PING + b"x" * 40 + b"\n" + PING, {20}, 40)

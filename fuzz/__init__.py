@@ -1,0 +1,1 @@
+"""Fuzzing: what strangers' bytes, and files that a hand has touched, can do to the parts that read them."""
