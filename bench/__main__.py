@@ -44,10 +44,10 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; the exit code."""
     asking = parser()
-    asked = asking.parse_args()
+    asked = asking.parse_args(words)
     only, wanted = ((value or "").split(",") if value else [] for value in (asked.only, asked.subjects))
     for unknown in {*only} - {*plan.scenarios()} | {*wanted} - {subject.name for subject in plan.SUBJECTS}:
         asking.error(f"unknown: {unknown}")
@@ -59,7 +59,7 @@ def main() -> int:
     subjects = [subject for subject in plan.SUBJECTS if not wanted or subject.name in wanted]
     results: list[Result] = []
     for case in cases:
-        results += run_in_turn(case, subjects, asked.repeat)
+        results += run_in_turn(case, [one for one in subjects if one.durable or not case.durable], asked.repeat)
     if asked.json:
         print(json.dumps(to_json(results), indent=2))
     else:

@@ -36,22 +36,54 @@ class Case(NamedTuple):
     run: Callable[[Subject, Path], Figures]
     compared: str
     """The figure in which servers are compared: the less, the better."""
-    shown: Sequence[str] = ()
+    shown: Sequence[str]
     full: bool = False
     """Takes long, and is left out unless asked for."""
+    durable: bool = False
+    """For servers alone that store what they acknowledge."""
+
+
+HEARD: Final = ("heard p50 ms", "heard p99 ms", "heard max ms")
+ACKNOWLEDGED: Final = ("ack p50 ms", "ack p99 ms")
 
 
 def burst(talk: Talk, *, full: bool = False) -> Case:
     """Authors who say as much as acknowledgements let them, in one room."""
     many = "s" * (talk.authors > 1)
     title = f"{talk.readers:,} readers, {talk.authors} author{many}, {talk.in_flight} in flight"
-    return _talk("burst", title + ", pasted" * talk.pasted, talk, full=full)
+    shown = ("deliveries/s", PER_DELIVERY, *HEARD, *ACKNOWLEDGED, "PSS MiB")
+    return Case("burst", title + ", pasted" * talk.pasted, partial(measure, talk=talk), PER_DELIVERY, shown, full)
 
 
-def _talk(scenario: str, title: str, talk: Talk, *, compared: str = PER_DELIVERY, full: bool = False) -> Case:
-    shown = ("deliveries/s", PER_DELIVERY, "heard p50 ms", "heard p99 ms", "heard max ms", "ack p50 ms", "ack p99 ms")
-    return Case(scenario, title, partial(measure, talk=talk), compared, (*shown, "PSS MiB"), full)
-
+ROOMS: Final = Case(
+    "rooms",
+    "100 rooms of 10, everybody says one thing after the other",
+    partial(measure, talk=Talk(readers=10, authors=10, in_flight=1, rooms=100)),
+    PER_DELIVERY,
+    ("messages/s", PER_DELIVERY, *HEARD, *ACKNOWLEDGED),
+)
+PACED: Final = Case(
+    "paced",
+    "500 readers, 20 messages a second",
+    partial(measure, talk=Talk(readers=500, authors=1, in_flight=0, rate=20, seconds=5)),
+    PER_DELIVERY,
+    ("messages/s", PER_DELIVERY, "server CPU", *HEARD, *ACKNOWLEDGED),
+)
+ACK: Final = Case(
+    "ack",
+    "one author, one thing after the other, an idle server",
+    partial(measure, talk=Talk(readers=2, authors=1, in_flight=1, seconds=2)),
+    "ack p50 ms",
+    ("fsync p50 ms", *ACKNOWLEDGED, "ack max ms", "CPU µs/message"),
+)
+DURABLE: Final = Case(
+    "durable",
+    "10 authors in one room, 64 in flight each; 2 readers",
+    partial(measure, talk=Talk(readers=12, authors=10, in_flight=64, deaf=True)),
+    "CPU µs/message",
+    ("messages/s", "CPU µs/message", "fsync p50 ms", *ACKNOWLEDGED),
+    durable=True,
+)
 
 CASES: Final[Sequence[Case]] = (
     burst(Talk(1000, 1, 64)),
@@ -64,6 +96,10 @@ CASES: Final[Sequence[Case]] = (
     burst(Talk(500, 1, 64), full=True),
     burst(Talk(500, 10, 8), full=True),
     burst(Talk(500, 10, 64), full=True),
+    ROOMS,
+    PACED,
+    ACK,
+    DURABLE,
 )
 
 

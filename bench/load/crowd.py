@@ -140,7 +140,7 @@ class Crowd:
             return None
         tapes: dict[tuple[str, ...], Tape] = {}
         for peer in self._peers:
-            rooms = tuple(peer.member.rooms)
+            rooms = tuple(peer.reads)
             if rooms not in tapes:
                 tapes[rooms] = Tape(copy.deepcopy(peer.talker))
             peer.settle(tapes[rooms])
@@ -165,7 +165,7 @@ class Crowd:
         by_room: dict[str, dict[tuple[str, str], int]] = {}
         for (room, author), count in said.items():
             by_room.setdefault(room, {})[room, author] = count
-        expected = {peer: _in_rooms(by_room, peer.member.rooms) for peer in self._peers}
+        expected = {peer: _in_rooms(by_room, peer.reads) for peer in self._peers}
         level = all(peer.level(expected[peer]) for peer in self._peers)
         if not level and now - self._heard_at < PATIENCE:
             return None

@@ -18,6 +18,8 @@ class Member(NamedTuple):
     """It is one of the authors, and says things in the first of its rooms."""
     watched: bool = False
     """It keeps how long after it was said it heard each message."""
+    deaf: bool = False
+    """It does not read the rooms that it is a member of."""
 
 
 class Enter(NamedTuple):

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bench.load.hearing import MARK, Said, Tally, Tape, text_of
@@ -61,7 +61,7 @@ class Peer:
         raw.setblocking(False)
         self.socket = context.wrap_socket(raw, server_hostname=serving.host_name, do_handshake_on_connect=False)
         self.member = member
-        self.talker = serving.talker(member.account, member.rooms)
+        self.talker = serving.talker(member.account, self.reads)
         self.tally = Tally()
         self.heard: list[float] = []
         self.acknowledged: list[float] = []
@@ -79,9 +79,14 @@ class Peer:
         watch(self, WRITE)
 
     @property
+    def reads(self) -> Sequence[str]:
+        """The rooms that it hears."""
+        return () if self.member.deaf else self.member.rooms
+
+    @property
     def marked(self) -> bool:
         """Whether it has heard the mark in all its rooms, and its own mark was acknowledged."""
-        return self._marked == len(self.member.rooms) and not self._times
+        return self._marked == len(self.reads) and not self._times
 
     @property
     def spoken(self) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bench.load.crew import Crew
 from bench.load.hearing import Losses
 from bench.load.orders import Enter, Entered, Finish, Mark, Marked, Member, Report, Say, Spoken
-from bench.measure import cpu_seconds, pss_bytes, quantile
+from bench.measure import cpu_seconds, fsync_seconds, pss_bytes, quantile
 from bench.subjects import Subject
 
 WATCHED = 16
@@ -34,13 +34,16 @@ class Talk(NamedTuple):
     """Of each author, at most; 0 for as many as go into the time."""
     pasted: bool = False
     """What an author may say at once goes out in one write."""
+    deaf: bool = False
+    """Authors do not read the room; not every protocol has that."""
 
 
-def measure(subject: Subject, talk: Talk, folder: Path) -> Figures:
+def measure(subject: Subject, folder: Path, talk: Talk) -> Figures:
     """Run the server, let them talk, and give what it cost. Raises RuntimeError where the run cannot be."""
     crowds = _crowds(talk)
     members = [member for crowd in crowds for member in crowd]
     rooms = {name: [m.account for m in members if m.rooms == [name]] for name in _rooms(talk)}
+    fsync = fsync_seconds(folder)
     with subject.serve(folder, rooms, [m.account for m in members]) as serving, Crew(len(crowds)) as crew:
         crew.enter([Enter(serving, crowd) for crowd in crowds], Entered)
         speakers = {member.rooms[0]: member.account for member in members if member.says}
@@ -54,7 +57,7 @@ def measure(subject: Subject, talk: Talk, folder: Path) -> Figures:
         memory = pss_bytes(serving.pid)
 
     messages = sum(said.values())
-    deliveries = messages * talk.readers
+    deliveries = messages * (talk.readers - talk.authors * talk.deaf)
     losses = sum((report.losses for report in reports), Losses())
     heard = sorted(seconds for report in reports for seconds in report.heard)
     acknowledged = sorted(seconds for answer in spoken for seconds in answer.acknowledged)
@@ -70,6 +73,7 @@ def measure(subject: Subject, talk: Talk, folder: Path) -> Figures:
         "lost": losses["lost"],
         "doubled": losses["doubled"],
         "out of order": losses["disordered"],
+        "fsync p50 ms": fsync * 1e3,
         "PSS MiB": memory / 2**20,
         "generator idle": min(report.idle for report in reports),
     }
@@ -102,7 +106,7 @@ def _crowds(talk: Talk) -> list[list[Member]]:
             says = index < talk.authors
             # In each room of many, the first author's times; else those of some who are silent.
             watches = talk.authors <= index < talk.authors + watched or (talk.rooms > 1 and index == 0)
-            member = Member(f"u{number}-{index}", [room], next(from_where), says, watches)
+            member = Member(f"u{number}-{index}", [room], next(from_where), says, watches, says and talk.deaf)
             here = (number if talk.rooms > 1 else index) % len(crowds)
             if talk.rooms == 1:
                 here = 0 if says or watches else 1 + index % others

@@ -1,9 +1,11 @@
 """A very small run of each scenario: the figures that it gives, and that it sees what goes wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from bench.__main__ import main
 from bench.scenarios.talk import Talk, measure
 from bench.subjects import Subject
 from bench.subjects.asyncio_chat import AsyncioChat
@@ -14,7 +16,7 @@ MESSAGES = 20
 
 @pytest.mark.parametrize("subject", [Securechat(), AsyncioChat()], ids=lambda subject: str(subject.name))
 def test_a_burst_is_heard_by_all_and_costs_something(subject: Subject, tmp_path: Path) -> None:
-    figures = measure(subject, Talk(readers=3, authors=1, in_flight=4, seconds=60, messages=MESSAGES), tmp_path)
+    figures = measure(subject, tmp_path, Talk(readers=3, authors=1, in_flight=4, seconds=60, messages=MESSAGES))
     assert (figures["lost"], figures["doubled"], figures["out of order"]) == (0, 0, 0)
     assert figures["deliveries/s"] * figures["wall s"] == pytest.approx(3 * MESSAGES)
     assert 0 < figures["heard p50 ms"] <= figures["heard p99 ms"] <= figures["heard max ms"]
@@ -22,3 +24,30 @@ def test_a_burst_is_heard_by_all_and_costs_something(subject: Subject, tmp_path:
     assert figures["CPU µs/delivery"] > 0
     assert figures["PSS MiB"] > 1
     assert 0 < figures["generator idle"] < 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "talk", "deliveries"),
+    [
+        (Securechat(), Talk(readers=3, authors=3, in_flight=1, rooms=2, seconds=60, messages=7), 2 * 3 * 7 * 3),
+        (AsyncioChat(), Talk(readers=3, authors=3, in_flight=1, rooms=2, seconds=60, messages=7), 2 * 3 * 7 * 3),
+        (Securechat(), Talk(readers=3, authors=2, in_flight=5, seconds=60, messages=MESSAGES, deaf=True), 2 * MESSAGES),
+        (AsyncioChat(), Talk(readers=4, authors=1, in_flight=1, seconds=60, messages=7, rate=200), 7 * 4),
+    ],
+    ids=["rooms", "rooms-asyncio", "deaf-authors", "paced"],
+)
+def test_all_is_heard(subject: Subject, talk: Talk, deliveries: int, tmp_path: Path) -> None:
+    figures = measure(subject, tmp_path, talk)
+    assert (figures["lost"], figures["doubled"], figures["out of order"]) == (0, 0, 0)
+    assert figures["deliveries/s"] * figures["wall s"] == pytest.approx(deliveries)
+    assert figures["fsync p50 ms"] > 0
+
+
+def test_the_command_runs_servers_in_turn_and_compares_them(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--readers", "3", "--in-flight", "2", "--messages", "10", "--seconds", "60", "--repeat", "2"]
+    assert main([*asked, "--subjects", "asyncio,securechat"]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"^3 readers, 1 author, 2 in flight +securechat +1\.00 .*%", printed.out, re.MULTILINE)
+    assert re.search(r"^3 readers, 1 author, 2 in flight +asyncio +\d+\.\d\d .*%", printed.out, re.MULTILINE)
+    turns = re.findall(r"(\w+), (\d) of 2", printed.err)
+    assert turns == [("securechat", "1"), ("asyncio", "1"), ("securechat", "2"), ("asyncio", "2")]
