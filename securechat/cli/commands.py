@@ -2,6 +2,8 @@
 
 from securechat.cli import certificates as certificates
 from securechat.cli import connect as connect
+from securechat.cli import past as past
+from securechat.cli import people as people
 from securechat.cli import profiles as profiles
 from securechat.cli import proof as proof
 from securechat.cli import rooms as rooms

@@ -17,7 +17,7 @@ from securechat.errors import NotFound, Queued, Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from securechat.client.client import Client
-    from securechat.client.outbox import Outbox
+    from securechat.client.outbox import Line, Outbox
     from securechat.client.pending import Receipt
 
 outbox_app = typer.Typer(
@@ -83,13 +83,13 @@ def list_lines(as_json: Json = False) -> None:
     for account in accounts_in(_folder()):
         with closing(_outbox(account)) as outbox:
             rows += [(account, line) for line in outbox.lines()]
+    if as_json:
+        facts = [{"account": account, **_kept(line)} for account, line in rows]
+        typer.echo(json.dumps(facts))
+        return
     for account, line in rows:
-        if as_json:
-            facts = {"account": account, "id": line.id, "room": line.room, "text": line.text}
-            typer.echo(json.dumps({**facts, "code": line.code, "reason": line.reason}))
-        else:
-            state = f"refused ({text.line(line.reason)})" if line.code else "waits"
-            typer.echo(f"{text.line(account)}  {line.id}  {text.name(line.room)}  {state}  {text.line(line.text)}")
+        state = f"refused ({text.line(line.reason)})" if line.code else "waits"
+        typer.echo(f"{text.line(account)}  {line.id}  {text.name(line.room)}  {state}  {text.line(line.text)}")
 
 
 @outbox_app.command("flush")
@@ -196,3 +196,7 @@ def _facts(receipt: "Receipt") -> dict[str, object]:
         "id": receipt.id,
         "duplicate": receipt.duplicate,
     }
+
+
+def _kept(line: "Line") -> dict[str, object]:
+    return {"id": line.id, "room": line.room, "text": line.text, "code": line.code, "reason": line.reason}

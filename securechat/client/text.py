@@ -137,33 +137,37 @@ def record(event: AnyRecord, *, room: bool, number: bool, width: int | None) -> 
     `width` is the terminal's in columns; None is for what is no terminal, and keeps the record on one line.
     """
     place = f" [{name(event.room)}]" if room else ""
+    if isinstance(event, Message) and not event.erased:
+        numbered = f" #{event.seq}" if number else ""
+        return _block(f"{clock(event.time)}{place} {name(event.sender)}{numbered}: ", event.text, width)
+    return _block(f"{SYSTEM}{clock(event.time)}{place} {name(event.sender)} ", deed(event), width)
+
+
+def deed(event: AnyRecord) -> str:
+    """What the sender of a record did, in words that follow the name; a text in it is as it was written."""
     match event:
-        case Message(erased=""):
-            numbered = f" #{event.seq}" if number else ""
-            return _block(f"{clock(event.time)}{place} {name(event.sender)}{numbered}: ", event.text, width)
         case Message():
-            deed = "said something that was deleted."
+            return "said something that was deleted." if event.erased else "said something."
         case CreateRecord():
-            deed = "made the room."
+            return "made the room."
         case JoinRecord():
-            deed = "joined."
+            return "joined."
         case LeaveRecord():
-            deed = "left."
+            return "left."
         case TopicRecord():
-            deed = f"set the topic: {event.text}"
+            return f"set the topic: {event.text}"
         case InviteRecord():
-            deed = f"invited {name(event.target)}."
+            return f"invited {name(event.target)}."
         case KickRecord():
-            deed = f"removed {name(event.target)}."
+            return f"removed {name(event.target)}."
         case EditRecord():
-            deed = f"changed #{event.about}: {event.text}"
+            return f"changed #{event.about}: {event.text}"
         case DeleteRecord():
-            deed = f"deleted #{event.about}."
+            return f"deleted #{event.about}."
         case ArchiveRecord():
-            deed = "closed the room."
+            return "closed the room."
         case _:
             assert_never(event)
-    return _block(f"{SYSTEM}{clock(event.time)}{place} {name(event.sender)} ", deed, width)
 
 
 def heard(message: Message, width: int | None = None) -> str:
@@ -178,6 +182,14 @@ def clock(milliseconds: int) -> str:
         return datetime.datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime("%H:%M")
     except (OverflowError, ValueError, OSError):
         return "??:??"
+
+
+def day(milliseconds: int) -> str:
+    """A record's day here, as year, month and day; question marks for a time that no calendar holds."""
+    try:
+        return f"{datetime.datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d}"
+    except (OverflowError, ValueError, OSError):
+        return "????-??-??"
 
 
 def shorten(text: str, width: int) -> str:

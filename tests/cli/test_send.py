@@ -89,10 +89,10 @@ def test_what_cannot_be_sent_waits_and_is_sent_later_in_its_order(unreachable: C
     with running_server(commands.home, port=commands.port) as server:
         assert commands.at("send", "lobby", "three", "--id", "3", "--queue") == (0, "lobby 3\n", "")
         code, out, _ = commands("outbox", "list", "--json")
-        assert json.loads(out) == {
+        assert json.loads(out) == [{
             "account": account, "id": "2", "room": "nowhere", "text": "two",
             "code": "no-such-room", "reason": "There is no room nowhere.",
-        }  # fmt: skip
+        }]  # fmt: skip
         code, out, err = commands.at("outbox", "flush")
         assert (code, out) == (4, "")
         assert "2 was not stored: There is no room nowhere." in err
