@@ -31,7 +31,7 @@ def fuzz(name: str, seconds: int) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
-    limits = [f"-max_total_time={seconds}", "-timeout=10", "-max_len=4096", "-verbosity=0", "-print_final_stats=1"]
+    limits = [f"-max_total_time={seconds}", "-timeout=10", "-max_len=1024", "-verbosity=0", "-print_final_stats=1"]
     atheris.Setup(
         [sys.argv[0], *limits, f"-artifact_prefix={KEPT}/{name}-", str(corpus)],
         target.check,

@@ -71,6 +71,17 @@ class Connection:
             self._exchange.end(failure)
             self._bell.close()
 
+    def knock(self) -> None:
+        """Have the server prove that it is the right one, hear its first words, and leave. Raises SecurechatError."""
+        try:
+            with self._reach() as raw, self._wrap(raw) as tls:
+                tls.do_handshake()
+                if not tls.recv(RECORD_BYTES):
+                    raise Unreachable(f"{self._address} closed the connection before it greeted.")
+                _say_goodbye(tls)
+        except OSError as error:
+            raise self._unproven(error) from None
+
     def _try(self, comeback: Comeback) -> float | None:
         """One connection; returns how long to wait before the next, or None when the client was closed. Raises what
         ended it for good."""

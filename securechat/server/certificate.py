@@ -94,12 +94,13 @@ class ServerCertificate:
 
     def _build(self, config: Config) -> _InForce:
         stamps = _stamps(self._home, config)  # before the files are read: a change in between is seen at the next look
-        certificate, key = _files(self._home, config)
+        certificate, key = certificate_files(self._home, config)
         context = server_context(certificate, key, minimum=config.tls_minimum, group=config.tls_group)
         return _InForce(config, context, inspect_certificate(certificate), stamps)
 
 
-def _files(home: Path, config: Config) -> tuple[Path, Path]:
+def certificate_files(home: Path, config: Config) -> tuple[Path, Path]:
+    """Where the server's certificate and its key are. Raises ConfigError where only one of them is set."""
     if bool(config.certificate) != bool(config.key):
         raise ConfigError("Of the settings certificate and key one is set without the other.", hint="Set both.")
     folder = CertificateFolder(home / "certs")
@@ -109,4 +110,4 @@ def _files(home: Path, config: Config) -> tuple[Path, Path]:
 
 
 def _stamps(home: Path, config: Config) -> tuple[Stamp | None, ...]:
-    return tuple(map(stamp, _files(home, config)))
+    return tuple(map(stamp, certificate_files(home, config)))

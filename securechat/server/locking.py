@@ -31,3 +31,19 @@ def only_server(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(home: Path) -> bool:
+    """Whether a server, or a command that writes, is at work on this home; changes nothing. Raises OSError."""
+    try:
+        descriptor = os.open(home / "server.lock", os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
