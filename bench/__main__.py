@@ -15,7 +15,8 @@ from bench.measure import raise_descriptor_limit
 from bench.plan import Case
 from bench.results import Result, as_text, table
 from bench.results import as_json as to_json
-from bench.scenarios.talk import Figures, Talk
+from bench.scenarios.members import Figures
+from bench.scenarios.talk import Talk
 from bench.subjects import Subject
 
 
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
     subjects = [subject for subject in plan.SUBJECTS if not wanted or subject.name in wanted]
     results: list[Result] = []
     for case in cases:
-        results += run_in_turn(case, [one for one in subjects if one.durable or not case.durable], asked.repeat)
+        results += run_in_turn(case, plan.doing(case, subjects), asked.repeat)
     if asked.json:
         print(json.dumps(to_json(results), indent=2))
     else:

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.scenarios.talk import Figures, Talk, measure
+from bench.scenarios import coming
+from bench.scenarios.members import Figures
+from bench.scenarios.talk import Talk, measure
 from bench.subjects import Subject
 from bench.subjects.asyncio_chat import AsyncioChat
 from bench.subjects.inspircd import Inspircd
@@ -41,6 +43,8 @@ class Case(NamedTuple):
     """Takes long, and is left out unless asked for."""
     durable: bool = False
     """For servers alone that store what they acknowledge."""
+    skipped: Sequence[str] = ()
+    """Servers that cannot do it, or not in any useful time."""
 
 
 HEARD: Final = ("heard p50 ms", "heard p99 ms", "heard max ms")
@@ -85,6 +89,22 @@ DURABLE: Final = Case(
     durable=True,
 )
 
+
+def idle(connections: int, *, by_password: bool = False, full: bool = False, skipped: Sequence[str] = ()) -> Case:
+    """Many who log in and are silent."""
+    title = f"{connections:,} logins with {'a password' if by_password else 'a token where there are some'}"
+    run = partial(coming.idle, connections=connections, by_password=by_password)
+    shown = ("logins/s", "CPU ms/login", "KiB/connection", "PSS MiB")
+    return Case("idle", title, run, "CPU ms/login", shown, full, skipped=skipped)
+
+
+def storm(connections: int, *, full: bool = False, skipped: Sequence[str] = ()) -> Case:
+    """All of one room drop and come back."""
+    shown = ("level s", "CPU ms/login", "server CPU")
+    run = partial(coming.storm, connections=connections)
+    return Case("storm", f"{connections:,} drop and come back", run, "level s", shown, full, skipped=skipped)
+
+
 CASES: Final[Sequence[Case]] = (
     burst(Talk(1000, 1, 64)),
     burst(Talk(1000, 10, 8)),
@@ -100,7 +120,18 @@ CASES: Final[Sequence[Case]] = (
     PACED,
     ACK,
     DURABLE,
+    idle(1000),
+    idle(100, by_password=True),
+    idle(5000, full=True, skipped=["tutorial"]),
+    idle(10_000, full=True, skipped=["tutorial"]),
+    storm(1000, skipped=["tutorial"]),
+    storm(5000, full=True, skipped=["tutorial"]),
 )
+
+
+def doing(case: Case, subjects: Iterable[Subject]) -> list[Subject]:
+    """Those of the servers that do this case."""
+    return [one for one in subjects if (one.durable or not case.durable) and one.name not in case.skipped]
 
 
 def scenarios() -> list[str]:

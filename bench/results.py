@@ -5,7 +5,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from bench.plan import WRONG, Case
-from bench.scenarios.talk import Figures
+from bench.scenarios.members import Figures
 
 IDLE_LEAST: Final = 0.05
 """The idle share below which the generator, and not the server, may have set the pace."""

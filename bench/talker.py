@@ -1,6 +1,6 @@
 """What the load generator asks of one client's codec, whatever protocol it speaks. It knows no socket and no server."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Heard(NamedTuple):
@@ -37,3 +37,11 @@ class Talker(Protocol):
 
     def receive(self, data: bytes) -> list[Heard]:
         """Take bytes, cut anywhere; answer what has to be answered through the output."""
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A codec of a server that keeps what was said."""
+
+    def read(self, room: str, after: int) -> None:
+        """Ask for everything in a room behind this cursor, and for what comes."""

@@ -1,13 +1,13 @@
 """The crowds of one run, as whoever conducts it sees them: processes that are told something and answer."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Self, TypeVar
 
 from bench.load.crowd import run
-from bench.load.orders import Answer, Enter, Failure, Order
+from bench.load.orders import Answer, Failure, Order
 
 T = TypeVar("T", bound=Answer)
 
@@ -45,22 +45,30 @@ class Crew:
                 process.join()
             process.close()
 
-    def enter(self, orders: Sequence[Enter], answer: type[T]) -> list[T]:
-        """Tell each crowd who its members are, and wait for all."""
-        for pipe, order in zip(self._pipes, orders, strict=True):
-            pipe.send(order)
-        return self._answers(answer)
+    def each(self, orders: Mapping[int, Order], answer: type[T]) -> list[T]:
+        """Tell these crowds something each, and wait for all answers. Raises RuntimeError when one cannot go on."""
+        self.tell(orders)
+        return self.answers(orders, answer)
 
     def all(self, order: Order, answer: type[T]) -> list[T]:
         """Tell all crowds the same, and wait for all answers. Raises RuntimeError when one cannot go on."""
-        for pipe in self._pipes:
-            pipe.send(order)
-        return self._answers(answer)
+        return self.each(dict.fromkeys(range(self._size), order), answer)
 
-    def _answers(self, answer: type[T]) -> list[T]:
+    def tell(self, orders: Mapping[int, Order]) -> None:
+        """Tell these crowds something each."""
+        for number, order in orders.items():
+            self._pipes[number].send(order)
+
+    def has_answered(self, number: int) -> bool:
+        """Whether there is an answer of this crowd to take."""
+        return self._pipes[number].poll()
+
+    def answers(self, numbers: Iterable[int], answer: type[T]) -> list[T]:
+        """Wait for the answers of these crowds. Raises RuntimeError when one cannot go on."""
+        pipes = [self._pipes[number] for number in numbers]
         answers: dict[Connection, T] = {}
-        while len(answers) < len(self._pipes):
-            for pipe in wait([pipe for pipe in self._pipes if pipe not in answers]):
+        while len(answers) < len(pipes):
+            for pipe in wait([pipe for pipe in pipes if pipe not in answers]):
                 assert isinstance(pipe, Connection)
                 try:
                     got = pipe.recv()
@@ -71,7 +79,7 @@ class Crew:
                         raise RuntimeError(reason)
                 assert isinstance(got, answer)
                 answers[pipe] = got
-        return [answers[pipe] for pipe in self._pipes]
+        return [answers[pipe] for pipe in pipes]
 
 
 def _run(orders: Connection, not_ours: Sequence[Connection]) -> None:

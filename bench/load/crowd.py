@@ -3,7 +3,6 @@
 It knows what is said and heard, and no server: whatever talks the protocol comes with the order to enter.
 """
 
-import copy
 import selectors
 import ssl
 import time
@@ -20,16 +19,16 @@ from bench.load.orders import (
     Entered,
     Failure,
     Finish,
+    Leave,
+    Left,
     Mark,
     Marked,
-    Member,
     Order,
     Report,
     Say,
     Spoken,
 )
 from bench.load.peer import Peer
-from bench.subjects import Serving
 
 HANDSHAKES: Final = 16
 """At once, in one process: no server's queue of those who come runs over."""
@@ -62,6 +61,9 @@ class Crowd:
         self._masks: dict[Peer, int] = {}
         self._peers: list[Peer] = []
         self._authors: list[Peer] = []
+        self._shaking: list[Peer] = []
+        self._tapes: dict[tuple[str, ...], Tape] = {}
+        self._come: Callable[[], None] | None = None
         self._goal: Callable[[float], Answer | None] | None = None
         self._look_at = 0.0
         self._waited = 0.0
@@ -82,6 +84,8 @@ class Crowd:
                 else:
                     self._heard_at = now
                     key.data.ready(mask)
+            if self._come:
+                self._come()
             while self._pace.due(time.perf_counter()):
                 self._pace.next().say_one()
             if self._goal and now >= self._look_at:
@@ -100,7 +104,9 @@ class Crowd:
     def _take(self, order: Order) -> None:
         match order:
             case Enter():
-                self._enter(order.serving, order.members)
+                self._enter(order)
+            case Leave():
+                self._goal = self._leave
             case Mark():
                 for peer in self._authors:
                     if peer.member.account in order.authors:
@@ -114,42 +120,54 @@ class Crowd:
             case _:
                 assert_never(order)
 
-    def _enter(self, serving: Serving, members: Sequence[Member]) -> None:
-        context = ssl.create_default_context(cafile=str(serving.ca_file))
+    def _enter(self, order: Enter) -> None:
+        context = ssl.create_default_context(cafile=str(order.serving.ca_file))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        began = time.perf_counter()
-        waiting = deque(members)
-        entering: list[Peer] = []
+        began = self._heard_at = time.perf_counter()
+        self._waited = 0.0
+        waiting = deque(order.members)
 
-        def entered(now: float) -> Answer | None:
-            entering[:] = [peer for peer in entering if not peer.encrypted]
-            while waiting and len(entering) < HANDSHAKES:
-                peer = Peer(waiting.popleft(), serving, context, self._watch)
-                entering.append(peer)
+        def come() -> None:
+            self._shaking = [peer for peer in self._shaking if not peer.encrypted]
+            while waiting and len(self._shaking) < HANDSHAKES:
+                peer = Peer(waiting.popleft(), order, context, self._watch, self._tapes)
+                self._shaking.append(peer)
                 self._peers.append(peer)
                 if peer.member.says:
                     self._authors.append(peer)
-            self._look_at = 0.0
-            done = not waiting and all(peer.talker.ready for peer in self._peers)
-            return Entered(now - began) if done else None
 
-        self._goal = entered
+        def entered(now: float) -> Answer | None:
+            if not waiting and all(peer.entered for peer in self._peers):
+                self._come = None
+                return Entered(now - began, self._waited / (now - began))
+            if now - self._heard_at > PATIENCE:
+                there = sum(peer.entered for peer in self._peers)
+                raise RuntimeError(f"Only {there:,} of {len(order.members):,} came in.")
+            return None
+
+        self._come, self._goal = come, entered
+
+    def _leave(self, now: float) -> Answer:
+        for peer in self._peers:
+            self._selector.unregister(peer.socket)
+            peer.socket.close()
+        for kept in (self._peers, self._authors, self._shaking, self._masks, self._tapes):
+            kept.clear()
+        return Left()
 
     def _marked(self, now: float) -> Answer | None:
         if not all(peer.marked for peer in self._peers):
             return None
-        tapes: dict[tuple[str, ...], Tape] = {}
         for peer in self._peers:
-            rooms = tuple(peer.reads)
-            if rooms not in tapes:
-                tapes[rooms] = Tape(copy.deepcopy(peer.talker))
-            peer.settle(tapes[rooms])
+            peer.settle()
         return Marked()
 
     def _say(self, say: Say) -> None:
         self._waited, self._said_at = 0.0, time.perf_counter()
-        for peer in self._authors:
+        for peer in self._peers:
+            peer.heard.clear()
             peer.acknowledged.clear()
+        for peer in self._authors:
             peer.begin(say)
         self._pace = Pace(self._authors, say, self._said_at)
         self._goal = self._spoken

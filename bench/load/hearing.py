@@ -20,9 +20,9 @@ Said = Mapping[tuple[str, str], int]
 """How many messages there were, by room and author."""
 
 
-def text_of(author: str, number: int) -> str:
+def text_of(author: str, number: int, rest: str = "") -> str:
     """A message of 100 characters that says whose it is, the how many-th, and when it was said."""
-    return f"{author} {number} {time.perf_counter_ns()} ".ljust(TEXT_LENGTH, "x")
+    return f"{author} {number} {time.perf_counter_ns()} {rest}".ljust(TEXT_LENGTH, "x")[:TEXT_LENGTH]
 
 
 class Tally:

@@ -27,13 +27,27 @@ class Enter(NamedTuple):
 
     serving: Serving
     members: Sequence[Member]
+    after: int | None = None
+    """Come back: read the room from this cursor on."""
+    missed: int = 0
+    """Messages behind the cursor; all are in when they have heard them."""
 
 
 class Entered(NamedTuple):
     """All are in."""
 
-    slowest: float
-    """Seconds from the first connection to the last login."""
+    seconds: float
+    """From the first connection to the last login."""
+    idle: float
+    """The part of this time in which this process waited for the server."""
+
+
+class Leave(NamedTuple):
+    """Close all connections at once, without a goodbye. Answered by Left."""
+
+
+class Left(NamedTuple):
+    """They are closed."""
 
 
 class Mark(NamedTuple):
@@ -90,5 +104,5 @@ class Failure(NamedTuple):
     reason: str
 
 
-Order = Enter | Mark | Say | Finish
-Answer = Entered | Marked | Spoken | Report | Failure
+Order = Enter | Leave | Mark | Say | Finish
+Answer = Entered | Left | Marked | Spoken | Report | Failure

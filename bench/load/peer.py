@@ -4,6 +4,7 @@ It is attentive (decodes all it hears) while it logs in, and stays so if it says
 what it hears. All others are silent: they compare what they hear with the tape of their rooms.
 """
 
+import copy
 import selectors
 import socket
 import ssl
@@ -13,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bench.load.hearing import MARK, Said, Tally, Tape, text_of
-from bench.load.orders import Member, Say
-from bench.subjects import Serving
+from bench.load.orders import Enter, Member, Say
+from bench.talker import Reading
 
 RECORD_BYTES: Final = 16_384
 """The most that one TLS record holds: a read of this size leaves nothing decrypted behind."""
@@ -30,10 +31,12 @@ class Peer:
         "_at",
         "_count",
         "_deadline",
+        "_entering",
         "_hear",
         "_marked",
         "_say",
         "_tape",
+        "_tapes",
         "_times",
         "_watch",
         "acknowledged",
@@ -48,11 +51,16 @@ class Peer:
     def __init__(
         self,
         member: Member,
-        serving: Serving,
+        entering: Enter,
         context: ssl.SSLContext,
         watch: Callable[["Peer", int], None],
+        tapes: dict[tuple[str, ...], Tape],
     ) -> None:
-        """Connect, and begin the handshake; `watch` has the selector tell when the socket can read or write."""
+        """Connect, and begin the handshake; `watch` has the selector tell when the socket can read or write.
+
+        `tapes` are those of the process, by their rooms.
+        """
+        serving = entering.serving
         raw = socket.socket()
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.bind((member.address, 0))
@@ -61,12 +69,14 @@ class Peer:
         raw.setblocking(False)
         self.socket = context.wrap_socket(raw, server_hostname=serving.host_name, do_handshake_on_connect=False)
         self.member = member
-        self.talker = serving.talker(member.account, self.reads)
+        self.talker = serving.talker(member.account, self.reads if entering.after is None else ())
         self.tally = Tally()
         self.heard: list[float] = []
         self.acknowledged: list[float] = []
         self.encrypted = False
         self._watch = watch
+        self._tapes = tapes
+        self._entering = entering
         self._hear = self._enter
         self._tape: Tape | None = None
         self._at = 0
@@ -82,6 +92,13 @@ class Peer:
     def reads(self) -> Sequence[str]:
         """The rooms that it hears."""
         return () if self.member.deaf else self.member.rooms
+
+    @property
+    def entered(self) -> bool:
+        """Whether it is in its rooms, and has heard what it missed."""
+        if self._tape is not None:
+            return self._tape.tally.heard == self._entering.missed and self._at == len(self._tape)
+        return self.talker.ready and self.tally.heard == self._entering.missed
 
     @property
     def marked(self) -> bool:
@@ -131,11 +148,15 @@ class Peer:
         self._put(MARK)
         self.flush()
 
-    def settle(self, tape: Tape) -> None:
-        """Everything of the login was read: from now on hear what is said, if silent by way of this tape."""
-        attentive = self.member.says or self.member.watched or not self.talker.passive
-        self._hear = self._attend if attentive else self._compare
-        self._tape = None if attentive else tape
+    def settle(self) -> None:
+        """Everything of the login was read: from now on hear what is said, if silent by way of a tape."""
+        if self.member.says or self.member.watched or not self.talker.passive:
+            self._hear = self._attend
+            return
+        rooms = tuple(self.reads)
+        if rooms not in self._tapes:
+            self._tapes[rooms] = Tape(copy.deepcopy(self.talker))
+        self._hear, self._tape = self._compare, self._tapes[rooms]
 
     def begin(self, say: Say) -> None:
         """Say as much as may be in flight, and go on with each acknowledgement, unless it goes by a rate."""
@@ -185,6 +206,11 @@ class Peer:
             raise RuntimeError(f"The server refused {self.member.account}: {self.talker.failed}")
         self._marked += sum(text == MARK for _, text in heard)
         self._count_acknowledgements(time.perf_counter_ns())
+        if self.talker.ready and self._entering.after is not None:
+            assert isinstance(self.talker, Reading)
+            for room in self.reads:
+                self.talker.read(room, self._entering.after)
+            self.settle()
         if self.talker.output:
             self.flush()
 

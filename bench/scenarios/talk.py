@@ -1,8 +1,7 @@
 """People who talk: rooms with so many members, some of whom say so much. Burst, paced, rooms and the like are this."""
 
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +9,11 @@ from bench.load.crew import Crew
 from bench.load.hearing import Losses
 from bench.load.orders import Enter, Entered, Finish, Mark, Marked, Member, Report, Say, Spoken
 from bench.measure import cpu_seconds, fsync_seconds, pss_bytes, quantile
+from bench.scenarios.members import PROCESSES, Figures, addresses
 from bench.subjects import Subject
 
 WATCHED = 16
 """Members whose say-to-heard times are kept; they are in a process of their own together with the authors."""
-
-Figures = dict[str, float]
 
 
 class Talk(NamedTuple):
@@ -45,7 +43,7 @@ def measure(subject: Subject, folder: Path, talk: Talk) -> Figures:
     rooms = {name: [m.account for m in members if m.rooms == [name]] for name in _rooms(talk)}
     fsync = fsync_seconds(folder)
     with subject.serve(folder, rooms, [m.account for m in members]) as serving, Crew(len(crowds)) as crew:
-        crew.enter([Enter(serving, crowd) for crowd in crowds], Entered)
+        crew.each({number: Enter(serving, crowd) for number, crowd in enumerate(crowds)}, Entered)
         speakers = {member.rooms[0]: member.account for member in members if member.says}
         crew.all(Mark(list(speakers.values())), Marked)
 
@@ -88,17 +86,12 @@ def _rooms(talk: Talk) -> list[str]:
     return [f"room{number}" for number in range(talk.rooms)]
 
 
-def addresses() -> Iterator[str]:
-    """One of the loopback's addresses after the other."""
-    return (f"127.1.{number >> 8}.{number & 255}" for number in range(1, 1 << 16))
-
-
 def _crowds(talk: Talk) -> list[list[Member]]:
     """Who is in which process: with few authors they and the watched are in the first, and the silent in the others;
     where nearly all say something they are dealt out."""
     silent = talk.readers - talk.authors
     watched = min(WATCHED, -(-silent // 4)) if talk.rooms == 1 else 0
-    others = max(1, (os.cpu_count() or 1) - 1)
+    others = PROCESSES - 1
     crowds: list[list[Member]] = [[] for _ in range(1 + others)]
     from_where = addresses()
     for number, room in enumerate(_rooms(talk)):

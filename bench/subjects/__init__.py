@@ -18,6 +18,8 @@ class Serving(NamedTuple):
     """The name in its certificate."""
     talker: Callable[[str, Sequence[str]], Talker]
     """A codec that logs in, for an account and the rooms that it shall be in."""
+    by_password: Callable[[str, Sequence[str]], Talker] | None = None
+    """The same with a password, where `talker` has something cheaper."""
 
 
 class Subject(Protocol):

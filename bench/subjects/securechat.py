@@ -1,13 +1,16 @@
 """securechat itself, as it is shipped: acknowledged is on disk, and accounts come back with tokens of their own."""
 
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.subjects import Serving
 from bench.subjects.certificates import made_certificates
+from bench.subjects.past import Past
 from bench.subjects.programs import free_port, running
 from bench.talkers.native import Native
 from securechat.accounts.credentials import Account, format_accounts
@@ -23,12 +26,14 @@ SETTINGS: Final = """\
 durability full, its default: acknowledged is fsynced
 one reactor, its default
 ping_seconds 3600, idle_seconds 7200: no pings, as the others have none
+hash_queue 1000: logins with a password wait for their turn
 no other setting: texts are salted, hashed into the room's chain and indexed for search as anywhere"""
 
 CONFIGURATION: Final = """\
 [limits]
 ping_seconds = 3600
 idle_seconds = 7200
+hash_queue = 1000
 """
 
 
@@ -39,9 +44,9 @@ class Securechat:
     durable = True
     settings = SETTINGS
 
-    def __init__(self, fill: Callable[[Store], None] = lambda store: None) -> None:
-        """`fill` puts what is to be there before the start into the store."""
-        self._fill = fill
+    def __init__(self, past: Past | None = None) -> None:
+        """With `past`, what was said before is there already."""
+        self._past = past
 
     def missing(self) -> str:
         """Empty: it is what this folder is about."""
@@ -50,15 +55,23 @@ class Securechat:
     @contextmanager
     def serve(self, folder: Path, rooms: Mapping[str, Sequence[str]], accounts: Sequence[str]) -> Iterator[Serving]:
         """Run it on a home in `folder`."""
-        make_home(folder, rooms, accounts, self._fill)
-        port = free_port()
-        command: list[str | Path] = [sys.executable, "-m", "securechat", "serve", "--home", folder, "--port", str(port)]
-        with running(command, port, folder) as pid:
-            yield Serving(pid, port, folder / "certs" / "ca.pem", "localhost", talker)
+        make_home(folder, rooms, accounts, self._past)
+        with serving_home(folder) as serving:
+            yield serving
+
+
+@contextmanager
+def serving_home(folder: Path) -> Iterator[Serving]:
+    """Run the server on a home."""
+    port = free_port()
+    command: list[str | Path] = [sys.executable, "-m", "securechat", "serve", "--home", folder, "--port", str(port)]
+    with running(command, port, folder) as pid:
+        by_password = partial(Native, password=PASSWORD)
+        yield Serving(pid, port, folder / "certs" / "ca.pem", "localhost", talker, by_password)
 
 
 def make_home(
-    folder: Path, rooms: Mapping[str, Sequence[str]], accounts: Sequence[str], fill: Callable[[Store], None]
+    folder: Path, rooms: Mapping[str, Sequence[str]], accounts: Sequence[str], past: Past | None = None
 ) -> None:
     """Write everything that a server needs: one password for all, and members and tokens straight into the store."""
     (folder / "certs").symlink_to(made_certificates().path)
@@ -68,13 +81,15 @@ def make_home(
     (folder / "credentials").write_bytes(
         format_accounts(Account(name, "member", "active", stored) for name in accounts)
     )
-    made = [Room(name, hash=chain.start(name), base_hash=chain.start(name)) for name in rooms]
-    members = {(room, account): True for room, inside in rooms.items() for account in inside}
-    tokens = {hash_token(token_of(account)): Token(account, "bench", 0) for account in accounts}
+    if past:
+        for name in ("chat.db", "search.db"):
+            shutil.copy(past.folder / name, folder)
     with closing(Store(folder / "chat.db", "full")) as store:
-        store.load()
+        there = {room.name: room for room in store.load()}
+        made = [there.get(name) or Room(name, hash=chain.start(name), base_hash=chain.start(name)) for name in rooms]
+        members = {(room, account): True for room, inside in rooms.items() for account in inside}
+        tokens = {hash_token(token_of(account)): Token(account, "bench", 0) for account in accounts}
         store.commit(made, [], members, tokens=tokens)
-        fill(store)
 
 
 def token_of(account: str) -> str:

@@ -1,4 +1,4 @@
-"""A client of the native protocol: resumes with a token, and reads its rooms from their heads. It knows no socket."""
+"""A client of the native protocol: comes in, and reads its rooms from their heads or a cursor. It knows no socket."""
 
 from collections.abc import Sequence
 
@@ -25,26 +25,36 @@ class Native:
     # The server's ping is rarer than any run is long.
     passive = True
 
-    def __init__(self, account: str, rooms: Sequence[str], *, token: str) -> None:
+    def __init__(self, account: str, rooms: Sequence[str], *, token: str = "", password: str = "") -> None:
+        """A codec that comes in with a token, or else with a password."""
         self.output = bytearray()
         self.ready = False
         self.failed = ""
         self.acknowledged = 0
         self._account = account
         self._rooms = rooms
-        self._token = token
+        self._login: dict[str, str | int] = (
+            {"type": "resume", "token": token}
+            if token
+            else {"type": "login", "username": account, "password": password}
+        )
         self._to_subscribe = len(rooms)
         self._said = 0
         self._begun = b""
 
     def begin(self) -> None:
         """Log in without waiting for the greeting."""
-        self._send({"type": "resume", "token": self._token})
+        self._send(self._login)
 
     def say(self, room: str, text: str) -> None:
         """Say something under an id of its own."""
         self._said += 1
         self._send({"type": "say", "id": f"{self._account}-{self._said}", "room": room, "text": text})
+
+    def read(self, room: str, after: int) -> None:
+        """Read a room from a cursor on: all records behind it, then what comes."""
+        self._to_subscribe += 1
+        self._send({"type": "subscribe", "room": room, "after": after})
 
     def receive(self, data: bytes) -> list[Heard]:
         """Take whatever lines are whole by now."""
@@ -73,5 +83,5 @@ class Native:
         elif event.type in ("error", "bye"):
             self.failed = event.message
 
-    def _send(self, frame: dict[str, str]) -> None:
+    def _send(self, frame: dict[str, str | int]) -> None:
         self.output += _encode(frame) + b"\n"

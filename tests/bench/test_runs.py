@@ -1,13 +1,16 @@
 """A very small run of each scenario: the figures that it gives, and that it sees what goes wrong."""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bench.__main__ import main
+from bench.scenarios import coming
 from bench.scenarios.talk import Talk, measure
-from bench.subjects import Subject
+from bench.subjects import Serving, Subject
 from bench.subjects.asyncio_chat import AsyncioChat
 from bench.subjects.securechat import Securechat
 
@@ -41,6 +44,32 @@ def test_all_is_heard(subject: Subject, talk: Talk, deliveries: int, tmp_path: P
     assert (figures["lost"], figures["doubled"], figures["out of order"]) == (0, 0, 0)
     assert figures["deliveries/s"] * figures["wall s"] == pytest.approx(deliveries)
     assert figures["fsync p50 ms"] > 0
+
+
+@pytest.mark.parametrize("subject", [Securechat(), AsyncioChat()], ids=lambda subject: str(subject.name))
+def test_who_dropped_comes_back_to_what_it_missed(subject: Subject, tmp_path: Path) -> None:
+    figures = coming.storm(subject, tmp_path, 3)
+    assert figures["level s"] > 0
+    assert figures["CPU ms/login"] > 0
+
+
+@pytest.mark.parametrize("by_password", [False, True])
+def test_logins_and_connections_have_their_cost(by_password: bool, tmp_path: Path) -> None:
+    figures = coming.idle(Securechat(), tmp_path, 3, by_password=by_password)
+    assert figures["logins/s"] > 0
+    assert figures["CPU ms/login"] > 0
+    assert figures["KiB/connection"] * 3 == pytest.approx(figures["PSS MiB"] * 1024)
+
+
+def test_a_server_that_refuses_ends_the_run(tmp_path: Path) -> None:
+    class Strangers(AsyncioChat):
+        @contextmanager
+        def serve(self, folder: Path, rooms: Mapping[str, Sequence[str]], accounts: Sequence[str]) -> Iterator[Serving]:
+            with super().serve(folder, rooms, accounts[:1]) as serving:
+                yield serving
+
+    with pytest.raises(RuntimeError, match=r"refused|closed the connection"):
+        coming.idle(Strangers(), tmp_path, 3)
 
 
 def test_the_command_runs_servers_in_turn_and_compares_them(capsys: pytest.CaptureFixture[str]) -> None:
