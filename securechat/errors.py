@@ -22,6 +22,7 @@ class Code(StrEnum):
     TOO_LONG = "too-long"
     TOO_SLOW = "too-slow"
     BAD_CREDENTIALS = "bad-credentials"
+    BAD_INVITATION = "bad-invitation"
     THROTTLED = "throttled"
     NOT_LOGGED_IN = "not-logged-in"
     ALREADY_LOGGED_IN = "already-logged-in"

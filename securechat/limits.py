@@ -24,6 +24,13 @@ TOPIC_BYTES: Final = 512
 TOKENS_PER_ACCOUNT: Final = 20
 """Session tokens of one account: more devices than a person has; past it, the oldest is revoked."""
 
+INVITATIONS: Final = 1_000
+"""Invitations that a server remembers. Past it the oldest that is no longer open is forgotten, and where all are open,
+no other is issued."""
+
+INVITATION_DAYS: Final = 365
+"""The longest that an invitation can be taken up, in days: whoever finds the code later finds nothing."""
+
 EXPIRED_AT_ONCE: Final = 500
 """Records that one expiry erases at most: a few milliseconds, so that nobody waits for it."""
 

@@ -83,6 +83,12 @@ class Authenticator:
             self._stamp, self._reported = stamp, None
         return frozenset(name for name, account in before.items() if _has_ended(account, accounts.get(name)))
 
+    def add(self, account: Account) -> None:
+        """Add an account, which may log in at once. Raises AlreadyExists if the name is taken, CredentialError."""
+        with self._in_step:
+            self._file.add(account)
+            self._accounts = {**self._accounts, account.name: account}
+
     def change_password(self, username: str, old: str, new: str) -> bool:
         """Give the account another password; False if the old one is wrong. Takes two hashes, about 80 ms.
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from securechat.accounts.passwords import check_stored
+from securechat.chat.model import Role
 from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, CredentialError, LastAdmin, NotFound
 from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
 from securechat.limits import CREDENTIAL_LINE_BYTES
 
-Role: TypeAlias = Literal["admin", "member"]
 State: TypeAlias = Literal["active", "disabled"]
 
 HEADER: Final = (

@@ -5,18 +5,29 @@ Issuing is pure (`issuing`, `hosts`), keeping is files under a lock (`authority`
 """
 
 from securechat.certificates.authority import Generated, generate
-from securechat.certificates.contexts import ALPN, client_context, server_context
+from securechat.certificates.contexts import ALPN, client_context, server_context, unproven_context
 from securechat.certificates.explain import explain
-from securechat.certificates.reading import CertificateFacts, CertificateFolder, inspect_certificate
+from securechat.certificates.reading import (
+    CertificateFacts,
+    CertificateFolder,
+    authority_pem,
+    inspect_certificate,
+    show_fingerprint,
+    told_authority,
+)
 
 __all__ = [
     "ALPN",
     "CertificateFacts",
     "CertificateFolder",
     "Generated",
+    "authority_pem",
     "client_context",
     "explain",
     "generate",
     "inspect_certificate",
     "server_context",
+    "show_fingerprint",
+    "told_authority",
+    "unproven_context",
 ]

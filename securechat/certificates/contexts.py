@@ -95,6 +95,20 @@ def client_context(authority: Path | None) -> ssl.SSLContext:
     return context
 
 
+def unproven_context() -> ssl.SSLContext:
+    """The context for the one question that is asked of a server before it is proven: which CA it has.
+
+    Only `client.first_contact` may use it, and nothing secret may be said on it: what comes back is worth something
+    only because its SHA-256 is compared with that in an invitation.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN])
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def refuse_unusable(certificate: Path, key: Path, now: datetime) -> None:
     """Raise CertificateError unless a server can show this certificate now: key, dates, names, purpose and chain."""
     chain = read_certificates(certificate)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from securechat.errors import CertificateError
+from securechat.errors import CertificateError, VerificationFailed
 from securechat.files import refuse_if_others_can_read
 
 MAKE = "`securechat gen-certs` makes one."
@@ -73,9 +73,35 @@ def inspect_certificate(path: Path) -> CertificateFacts:
         raise CertificateError(f"{path} holds a malformed certificate: {error}.") from None
 
 
+def authority_pem(path: Path) -> str:
+    """The (first) certificate in a CA's file, alone, in PEM form. Raises CertificateError."""
+    return read_certificates(path)[0].public_bytes(Encoding.PEM).decode("ascii")
+
+
+def told_authority(certificate: str) -> tuple[str, bytes]:
+    """What a server that is not proven says is its CA: the certificate in PEM form, and its SHA-256.
+
+    There is exactly one, and it may certify others: nothing else is trusted along with it.
+    Raises VerificationFailed for what is no such certificate.
+    """
+    none = VerificationFailed("What the server says is its CA's certificate is none.", hint="Nothing was sent to it.")
+    try:
+        (only,) = x509.load_pem_x509_certificates(certificate.encode())
+        if is_authority(only):
+            return only.public_bytes(Encoding.PEM).decode("ascii"), only.fingerprint(SHA256())
+    except (ValueError, UnsupportedAlgorithm):
+        raise none from None
+    raise none
+
+
+def show_fingerprint(digest: bytes) -> str:
+    """A SHA-256 as people compare it, as `openssl x509 -fingerprint -sha256` prints it."""
+    return digest.hex(":").upper()
+
+
 def fingerprint_of(certificate: x509.Certificate) -> str:
-    """SHA-256 of the certificate, in the form in which `openssl x509 -fingerprint -sha256` prints it."""
-    return certificate.fingerprint(SHA256()).hex(":").upper()
+    """SHA-256 of the certificate, as people compare it."""
+    return show_fingerprint(certificate.fingerprint(SHA256()))
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -5,15 +5,19 @@ Pure functions, as the rules are. Tokens are known here by their hash alone, and
 
 from typing import Protocol, assert_never
 
+from securechat.chat.invitations import Invitations, decide_invitation
 from securechat.chat.model import (
     Change,
     Changed,
     Expire,
     Grant,
+    Issue,
     Mark,
     Outcome,
+    Redeem,
     Rejected,
     Revoke,
+    RevokeInvitation,
     Room,
     Unchanged,
 )
@@ -21,7 +25,7 @@ from securechat.errors import Code
 from securechat.limits import EXPIRED_AT_ONCE
 
 
-class Holdings(Protocol):
+class Holdings(Invitations, Protocol):
     """What has been decided so far, as these rules ask for it."""
 
     def room(self, name: str) -> Room | None:
@@ -37,8 +41,11 @@ class Holdings(Protocol):
         ...
 
 
-def decide_change(state: Holdings, change: Change) -> Outcome:
-    """Say what comes of a change; `Changed` carries the change in the extent that it is made."""
+def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
+    """Say what comes of a change; `Changed` carries the change in the extent that it is made.
+
+    `now` is milliseconds since 1970 UTC.
+    """
     match change:
         case Mark():
             return _mark(state, change)
@@ -49,6 +56,8 @@ def decide_change(state: Holdings, change: Change) -> Outcome:
             return Unchanged("") if held else Changed(change)
         case Revoke():
             return Changed(change) if revoked(change, state.tokens_of(change.account)) else Unchanged("")
+        case Issue() | Redeem() | RevokeInvitation():
+            return decide_invitation(state, change, now)
         case _:
             assert_never(change)
 

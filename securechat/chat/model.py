@@ -14,6 +14,12 @@ from securechat.errors import Code
 Kind = Literal["create", "join", "leave", "say", "topic", "invite", "kick", "edit", "delete", "archive"]
 """What a record says happened."""
 
+Role: TypeAlias = Literal["admin", "member"]
+"""What an account may do."""
+
+InvitationState: TypeAlias = Literal["open", "used", "revoked"]
+"""What has become of an invitation."""
+
 
 class Record(msgspec.Struct, frozen=True):
     """One entry of a room. `seq` counts 1, 2, 3 … without gaps; `time` is milliseconds since 1970 UTC and never goes
@@ -107,7 +113,33 @@ class Expire(msgspec.Struct, frozen=True, tag=str.lower):
     upto: int
 
 
-Change: TypeAlias = Mark | Grant | Revoke | Expire
+class Issue(msgspec.Struct, frozen=True, tag=str.lower):
+    """Invite somebody to become `account` with the secret of this hash, for `lifetime` milliseconds from then on.
+
+    The account will have this role, and be a member of these rooms. An earlier invitation of the same account that is
+    open is revoked by it."""
+
+    account: str
+    secret_hash: bytes
+    lifetime: int
+    role: Role = "member"
+    rooms: tuple[str, ...] = ()
+
+
+class Redeem(msgspec.Struct, frozen=True, tag=str.lower):
+    """Take up the invitation of this account whose secret has this hash; whoever is first has it."""
+
+    account: str
+    secret_hash: bytes
+
+
+class RevokeInvitation(msgspec.Struct, frozen=True, tag=str.lower):
+    """Let nobody take up the open invitation of this account any more."""
+
+    account: str
+
+
+Change: TypeAlias = Mark | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation
 """What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
 among the others where it travels."""
 
@@ -118,6 +150,19 @@ class Token(msgspec.Struct, frozen=True):
     account: str
     device: str
     created: int
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An invitation to become `account`, with this role and in these rooms; times are milliseconds since 1970 UTC.
+
+    It can be taken up while it is `open`, before `expires`; afterwards it is only remembered, to tell whoever tries."""
+
+    account: str
+    role: Role
+    rooms: tuple[str, ...]
+    created: int
+    expires: int
+    state: InvitationState = "open"
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from securechat.protocols.frames import (
     Login,
     Message,
     Page,
+    Redeem,
     Resume,
     RoomList,
     Rooms,
@@ -121,6 +122,29 @@ class Client:
         """
         comeback = Comeback(Resume(token=token), timeouts, keep_password=False)
         return cls._open(Address(username, host, port), context, comeback, authority, outbox, timeouts)
+
+    @classmethod
+    def redeem(
+        cls,
+        host: str,
+        port: int,
+        context: "ssl.SSLContext",
+        username: str,
+        secret: str,
+        password: str,
+        *,
+        device: str = "",
+        authority: Path | None = None,
+        timeouts: Timeouts = SECONDS,
+    ) -> Self:
+        """Connect, verify, and come in with the secret of an invitation, as an account that is made with this password.
+
+        The rest is as for `connect`; a secret that is worth nothing is refused with `bad-invitation`, a password with
+        `weak-password`.
+        """
+        opening = Redeem(username=username, secret=secret, password=password, device=device)
+        comeback = Comeback(opening, timeouts, keep_password=False)
+        return cls._open(Address(username, host, port), context, comeback, authority, None, timeouts)
 
     @classmethod
     def _open(

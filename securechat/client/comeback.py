@@ -3,11 +3,14 @@ seconds. It knows nothing of sockets and threads.
 """
 
 import random
-from typing import Final
+from typing import Final, TypeAlias
 
 from securechat.client.timeouts import Timeouts
 from securechat.errors import Code, Refused, SecurechatError, Unreachable
-from securechat.protocols.frames import Login, Resume
+from securechat.protocols.frames import Login, Redeem, Resume
+
+Opening: TypeAlias = Login | Resume | Redeem
+"""What a client says to be let in."""
 
 PATIENCE: Final = 300.0
 """The longest wait that a server can ask for: past it, it is not asked for but imposed."""
@@ -16,8 +19,8 @@ PATIENCE: Final = 300.0
 class Comeback:
     """One client's. The password is forgotten once the client is in, unless `keep_password`."""
 
-    def __init__(self, opening: Login | Resume, timeouts: Timeouts, *, keep_password: bool) -> None:
-        self._login = opening if isinstance(opening, Login) else None
+    def __init__(self, opening: Opening, timeouts: Timeouts, *, keep_password: bool) -> None:
+        self._login = None if isinstance(opening, Resume) else opening
         self._token = opening.token if isinstance(opening, Resume) else ""
         self._timeouts = timeouts
         self._keep_password = keep_password
@@ -28,7 +31,7 @@ class Comeback:
     def __repr__(self) -> str:
         return "Comeback()"
 
-    def opening(self) -> Login | Resume:
+    def opening(self) -> Opening:
         """What to say to be let in."""
         if self._token:
             return Resume(token=self._token)

@@ -9,8 +9,22 @@ from typing import Protocol, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from securechat.chat import chain, changes, rules
-from securechat.chat.model import Change, Expire, Grant, Mark, Proposal, Record, Revoke, Room, Token
+from securechat.chat import chain, changes, invitations, rules
+from securechat.chat.model import (
+    Change,
+    Expire,
+    Grant,
+    Invitation,
+    Issue,
+    Mark,
+    Proposal,
+    Record,
+    Redeem,
+    Revoke,
+    RevokeInvitation,
+    Room,
+    Token,
+)
 from securechat.chat.names import is_id
 from securechat.limits import TOKENS_PER_ACCOUNT
 
@@ -31,6 +45,11 @@ class Before(Protocol):
     @property
     def tokens_of(self) -> Mapping[str, tuple[bytes, ...]]:
         """Hashes by account, the oldest first."""
+        ...
+
+    @property
+    def invitations(self) -> Mapping[bytes, Invitation]:
+        """By the hashes of their secrets, the oldest first."""
         ...
 
 
@@ -95,6 +114,10 @@ class Draft:
         self.holders: dict[str, tuple[bytes, ...]] = {}
         """By account: the hashes of its tokens, where they changed."""
         self.revoked: list[Revoked] = []
+        self.invitations: Mapping[bytes, Invitation] = before.invitations
+        """All that are remembered after the batch, by the hashes of their secrets, the oldest first."""
+        self.invited: dict[bytes, Invitation | None] = {}
+        """Those of them that changed, and None for those that are forgotten."""
         self._before = before
         self._archive = archive
         self._salt = salt
@@ -180,6 +203,11 @@ class Draft:
                 self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
             case Expire():
                 self._expire(change.room, change.upto)
+            case Issue() | Redeem() | RevokeInvitation():
+                others = invitations.changed(self, change, now)
+                self.invited |= others
+                after = dict(self.invitations) | others
+                self.invitations = {key: one for key, one in after.items() if one is not None}
             case _:
                 assert_never(change)
 

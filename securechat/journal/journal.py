@@ -173,7 +173,7 @@ class Journal:
         draft = Draft(self.view, self._store, proposals, self._limits.text_bytes, self._salt)
         now = self._clock()
         outcomes = [(submission.origin, _decide(draft, submission.proposal, now)) for submission in submissions]
-        if not (draft.rooms or draft.marks or draft.tokens):
+        if not (draft.rooms or draft.marks or draft.tokens or draft.invited):
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
         records = list(chain.from_iterable(news.values()))
@@ -199,6 +199,7 @@ class Journal:
             expired=draft.expired,
             marks=draft.marks,
             tokens=draft.tokens,
+            invitations=draft.invited,
         )
 
     def _count(self, records: list[Record], seconds: float) -> None:
@@ -221,7 +222,7 @@ def _decide(draft: Draft, proposal: Proposal | Change, now: int) -> Outcome:
     """Decide one proposal and let the next ones see it; a bug in it is the end of nothing else."""
     try:
         if not isinstance(proposal, Proposal):
-            outcome = decide_change(draft, proposal)
+            outcome = decide_change(draft, proposal, now)
             if isinstance(outcome, Changed):
                 draft.change(outcome.change, now)
             return outcome

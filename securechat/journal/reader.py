@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.chat.model import Record, Room
+from securechat.chat.model import Invitation, Record, Room
 from securechat.errors import StorageFailed
 from securechat.journal.database import FAILURES, connect, create_file, failure
 from securechat.limits import SAFE_INTEGER
@@ -101,6 +101,13 @@ class Reader:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def invitations(self) -> list[Invitation]:
+        """Read every invitation that is remembered, the oldest first. Raises StorageFailed."""
+        try:
+            return list(load_invitations(self._connection).values())
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
     def record(self, room: str, seq: int) -> Record | None:
         """Read one record; None where there is none. Raises StorageFailed."""
         records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
@@ -175,4 +182,15 @@ def load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
             name, owner, topic, bool(private), frozenset(members.get(number, ())), head, time, bool(archived), *rest
         )
         for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
+    }
+
+
+def load_invitations(connection: sqlite3.Connection) -> dict[bytes, Invitation]:
+    """Read every invitation by the hash of its secret, the oldest first. Raises sqlite3.Error."""
+    rows = connection.execute(
+        "SELECT hash, account, role, rooms, created, expires, state FROM invitations ORDER BY rowid"
+    )
+    return {
+        secret_hash: Invitation(account, role, tuple(rooms.split()), *rest)
+        for secret_hash, account, role, rooms, *rest in rows
     }

@@ -70,6 +70,16 @@ SECOND: Final = (
         author TEXT NOT NULL,
         PRIMARY KEY (account, kind)
     ) WITHOUT ROWID""",
+    # With a rowid, which keeps them in the order in which they were issued.
+    """CREATE TABLE invitations (
+        hash BLOB NOT NULL PRIMARY KEY,
+        account TEXT NOT NULL,
+        role TEXT NOT NULL,
+        rooms TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        state TEXT NOT NULL
+    )""",
 )
 
 STEPS: Final = (FIRST, SECOND)

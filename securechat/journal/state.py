@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from securechat.chat.model import Room, Token
+from securechat.chat.model import Invitation, Room, Token
 from securechat.journal.draft import Draft
 from securechat.journal.store import Store
 
@@ -33,6 +33,8 @@ class View(msgspec.Struct, frozen=True):
     """By their hash; the tokens that are in force."""
     tokens_of: Mapping[str, tuple[bytes, ...]]
     """The hashes of an account's tokens, the oldest first."""
+    invitations: Mapping[bytes, Invitation]
+    """By the hashes of their secrets, the oldest first; open ones, and closed ones that are remembered."""
 
 
 class Committed:
@@ -58,6 +60,7 @@ class Committed:
         }
         self._tokens = tokens
         self._tokens_of = tokens_of
+        self._invitations: Mapping[bytes, Invitation] = store.invitations()
         self._show()
 
     @property
@@ -74,6 +77,7 @@ class Committed:
             tokens = {key: token for key, token in self._tokens.items() if key not in draft.tokens}
             self._tokens = tokens | {key: token for key, token in draft.tokens.items() if token is not None}
             self._tokens_of = _replaced(self._tokens_of, draft.holders)
+        self._invitations = draft.invitations
         self._show()
 
     def _entered(self, members: Mapping[tuple[str, str], bool]) -> dict[str, frozenset[str]]:
@@ -102,6 +106,7 @@ class Committed:
             MappingProxyType(self._marks_of),
             MappingProxyType(self._tokens),
             MappingProxyType(self._tokens_of),
+            MappingProxyType(self._invitations),
         )
 
 

@@ -13,12 +13,12 @@ import msgspec
 from msgspec.structs import astuple
 
 from securechat.chat import chain
-from securechat.chat.model import Mark, Record, Room, Token
+from securechat.chat.model import Invitation, Mark, Record, Room, Token
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
-from securechat.journal.reader import Reader, load_rooms
+from securechat.journal.reader import Reader, load_invitations, load_rooms
 from securechat.journal.schema import APPLICATION, FORMAT
 
 SETTINGS: Final = (
@@ -66,6 +66,10 @@ _SAVE_MARK: Final = """
     ON CONFLICT (account, room) DO UPDATE SET seq = excluded.seq"""
 _GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES {rows}"
 _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
+_SAVE_INVITATION: Final = """
+    INSERT INTO invitations (hash, account, role, rooms, created, expires, state) VALUES {rows}
+    ON CONFLICT (hash) DO UPDATE SET state = excluded.state"""
+_FORGET_INVITATION: Final = "DELETE FROM invitations WHERE hash = ?"
 
 _ROWS_AT_ONCE: Final = (64, 8, 1)
 """Rows in one INSERT. SQLite lets other Python threads run at each statement: with one for each row, the journal waited
@@ -119,6 +123,13 @@ class Store:
         rows = self._read("SELECT hash, account, device, created FROM tokens ORDER BY rowid")
         return {token_hash: Token(*rest) for token_hash, *rest in rows}
 
+    def invitations(self) -> dict[bytes, Invitation]:
+        """Read every invitation that is remembered, by its secret's hash, the oldest first. Raises StorageFailed."""
+        try:
+            return load_invitations(self.connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
     def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Find what is recorded under these authors and ids (none empty), by author and id. Raises StorageFailed."""
         if not ids:
@@ -145,13 +156,14 @@ class Store:
         expired: Mapping[str, int] = NOTHING,
         marks: Mapping[tuple[str, str], int] = NOTHING,
         tokens: Mapping[bytes, Token | None] = NOTHING,
+        invitations: Mapping[bytes, Invitation | None] = NOTHING,
     ) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.
 
         `rooms` are those that changed, as they are now; `members` says by room and account who came and who went;
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
-        by account and room, `tokens` by hash (None: revoked).
+        by account and room, `tokens` by hash (None: revoked), `invitations` by their secret's (None: forgotten).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
@@ -166,6 +178,13 @@ class Store:
             (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
             (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
+        ]
+        steps += [
+            (_FORGET_INVITATION, [(key,) for key, invitation in invitations.items() if invitation is None]),
+            (
+                _SAVE_INVITATION,
+                [(key, *_invitation_columns(one)) for key, one in invitations.items() if one is not None],
+            ),
         ]
         try:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -280,6 +299,10 @@ def _record_columns(record: Record) -> tuple[object, ...]:
     _, *plain, salt, erased, hash = astuple(record)
     # As bytearrays, which sqlite3 takes as they are; for bytes it looks for an adapter each time.
     return *plain, bytearray(salt), bytearray(erased), bytearray(hash)
+
+
+def _invitation_columns(one: Invitation) -> tuple[object, ...]:
+    return one.account, one.role, " ".join(one.rooms), one.created, one.expires, one.state
 
 
 def _room_columns(r: Room) -> tuple[object, ...]:

@@ -61,6 +61,12 @@ class Welcome(Answer, frozen=True, kw_only=True, tag="welcome"):
         return f"Welcome(username={self.username!r}, session={self.session!r})"
 
 
+class AuthorityCertificate(Answer, frozen=True, kw_only=True, tag="authority"):
+    """The server answers `authority`: its CA's certificate in PEM form. It is worth something to who can compare it."""
+
+    certificate: str
+
+
 class PingPeer(Event, frozen=True, kw_only=True, tag="ping"):
     """The server asks a silent client whether it is there; any byte is an answer, `pong` says nothing else."""
 
@@ -212,6 +218,7 @@ class Bye(Event, frozen=True, kw_only=True, tag="bye"):
 AnyEvent: TypeAlias = (
     Hello
     | Welcome
+    | AuthorityCertificate
     | PingPeer
     | PongAnswer
     | Joined

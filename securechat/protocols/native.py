@@ -19,6 +19,7 @@ from securechat.protocols.frames import (
     AnyEvent,
     AnyRecord,
     AnyRequest,
+    Authority,
     Found,
     Hit,
     Login,
@@ -26,6 +27,7 @@ from securechat.protocols.frames import (
     Page,
     Ping,
     Pong,
+    Redeem,
     Ref,
     Request,
     Resume,
@@ -53,10 +55,10 @@ EVENTS: Final[Mapping[str, type[msgspec.Struct]]] = {tag(kind): kind for kind in
 """Every kind of event by its `type`."""
 
 ALLOWED: Final[Mapping[State, frozenset[type[Request]]]] = {
-    State.GREETED: frozenset({Login, Resume, Logout, Ping, Pong}),
+    State.GREETED: frozenset({Login, Resume, Authority, Redeem, Logout, Ping, Pong}),
     # Nothing is judged here: a session keeps what comes until the login is decided, and then hears it or drops it.
     State.CHECKING: frozenset(),
-    State.IN: frozenset(REQUESTS.values()) - {Login, Resume},
+    State.IN: frozenset(REQUESTS.values()) - {Login, Resume, Redeem},
 }
 """Which requests are heard in which state."""
 

@@ -60,6 +60,22 @@ class Resume(Request, frozen=True, kw_only=True, tag="resume"):
         return "Resume()"
 
 
+class Authority(Request, frozen=True, kw_only=True, tag="authority"):
+    """The client asks for the certificate of the server's CA: the one request that makes sense before it has proof."""
+
+
+class Redeem(Request, frozen=True, kw_only=True, tag="redeem"):
+    """The client comes in with an invitation, in the place of `login`: the account is made, with this password."""
+
+    username: Username
+    secret: Annotated[str, Meta(max_length=256)]
+    password: str
+    device: Annotated[str, Meta(max_length=DEVICE_LENGTH)] = ""
+
+    def __repr__(self) -> str:  # neither secret is in a traceback or a log
+        return f"Redeem(username={self.username!r})"
+
+
 class Logout(Request, frozen=True, kw_only=True, tag="logout"):
     """The client ends its session; the answer is `bye` and the end of the connection."""
 
@@ -214,6 +230,8 @@ class Password(Request, frozen=True, kw_only=True, tag="password"):
 AnyRequest: TypeAlias = (
     Login
     | Resume
+    | Authority
+    | Redeem
     | Logout
     | Ping
     | Pong

@@ -12,7 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from securechat.certificates import CertificateFacts, CertificateFolder, inspect_certificate, server_context
+from securechat.certificates import (
+    CertificateFacts,
+    CertificateFolder,
+    authority_pem,
+    inspect_certificate,
+    server_context,
+)
 from securechat.config import Config
 from securechat.errors import ConfigError, SecurechatError
 from securechat.files import Stamp, stamp
@@ -30,6 +36,7 @@ class _InForce:
     config: Config
     context: "SSLContext"
     facts: CertificateFacts
+    authority: str
     stamps: tuple[Stamp | None, ...]
 
 
@@ -54,6 +61,11 @@ class ServerCertificate:
     def expires(self) -> datetime:
         """The end of the certificate in force."""
         return self._in_force.facts.expires
+
+    @property
+    def authority(self) -> str:
+        """The certificate of the server's own CA in PEM form; empty where it has none."""
+        return self._in_force.authority
 
     def seconds_left(self) -> float:
         """Until the certificate in force expires; below 0 when it has."""
@@ -96,7 +108,7 @@ class ServerCertificate:
         stamps = _stamps(self._home, config)  # before the files are read: a change in between is seen at the next look
         certificate, key = certificate_files(self._home, config)
         context = server_context(certificate, key, minimum=config.tls_minimum, group=config.tls_group)
-        return _InForce(config, context, inspect_certificate(certificate), stamps)
+        return _InForce(config, context, inspect_certificate(certificate), _authority(self._home, config), stamps)
 
 
 def certificate_files(home: Path, config: Config) -> tuple[Path, Path]:
@@ -107,6 +119,12 @@ def certificate_files(home: Path, config: Config) -> tuple[Path, Path]:
     if config.certificate:
         return home / config.certificate, home / config.key
     return folder.server_certificate, folder.server_key
+
+
+def _authority(home: Path, config: Config) -> str:
+    path = CertificateFolder(home / "certs").authority
+    # A certificate from elsewhere is from another CA than the one that lies here.
+    return authority_pem(path) if path.exists() and not config.certificate else ""
 
 
 def _stamps(home: Path, config: Config) -> tuple[Stamp | None, ...]:

@@ -5,6 +5,7 @@ It runs on its reactor's thread alone and never blocks: passwords are hashed by 
 
 import enum
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,17 @@ from securechat import __version__
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
 from securechat.accounts.tokens import hash_token, new_token
-from securechat.chat.model import Changed, Grant, Outcome
+from securechat.chat import invitations
+from securechat.chat.model import Changed, Grant, Outcome, Redeem, Rejected
 from securechat.chat.names import is_username
-from securechat.errors import Code, ProtocolError
+from securechat.errors import AlreadyExists, Code, ProtocolError, WeakPassword
 from securechat.protocols import frames
 from securechat.protocols.frames import AnyEvent, AnyRequest, Bye, Error
 from securechat.protocols.native import State, refusal
 from securechat.server.connection import Connection
 from securechat.server.fanout import Origin
 from securechat.server.own_account import session_name
+from securechat.server.redemption import redeem
 from securechat.server.requests import RETRY_SECONDS, Requests
 from securechat.server.subscriptions import Subscriptions
 
@@ -99,6 +102,10 @@ class Session:
             self._login(item)
         elif isinstance(item, frames.Resume):
             self._resume(item)
+        elif isinstance(item, frames.Authority):
+            self._tell_authority(item)
+        elif isinstance(item, frames.Redeem):
+            self._redeem(item)
         elif isinstance(item, frames.Logout):
             self._hearing = Hearing.LEAVING
             self._leave_when_answered()
@@ -192,7 +199,56 @@ class Session:
             self._ask_for_token(request, result)
         self.connection.hear()
 
-    def _ask_for_token(self, request: frames.Login, account: Account) -> None:
+    def _tell_authority(self, request: frames.Authority) -> None:
+        if authority := self.reactor.services.certificate.authority:
+            self.tell(frames.AuthorityCertificate(ref=request.ref, certificate=authority))
+        else:
+            self.refuse(request.ref, Code.FORBIDDEN, "This server has no CA of its own.")
+
+    def _redeem(self, request: frames.Redeem) -> None:
+        services, password = self.reactor.services, request.password
+        claim = Redeem(request.username, hash_token(request.secret))
+        # The journal decides; this spares a hash to whoever tries secrets.
+        refused = invitations.refusal(
+            services.view.invitations.get(claim.secret_hash), claim.account, time.time_ns() // 1_000_000
+        )
+        if refused is not None:
+            self._refuse_invitation(request, refused)
+            return
+
+        def work(authenticator: Authenticator) -> Account | Rejected:
+            return redeem(services.journal, authenticator, claim, password)
+
+        deliver = self.on_its_thread(lambda result: self._redeemed(request, result))
+        if services.hashing.submit(work, deliver):
+            self._state = CHECKING
+        else:
+            self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
+
+    def _redeemed(self, request: frames.Redeem, result: Account | Rejected | Exception) -> None:
+        self._state = State.GREETED
+        match result:
+            case Account():
+                self._ask_for_token(request, result)
+            case Rejected():
+                self._refuse_invitation(request, result)
+            case WeakPassword():
+                self.refuse(request.ref, Code.WEAK_PASSWORD, str(result))
+            case AlreadyExists():
+                self.refuse(
+                    request.ref, Code.BAD_INVITATION, f"{result.message} Log in, or ask for another invitation."
+                )
+            case _:
+                log.error("an invitation of %s came to nothing: %s", request.username, result, extra=self.who())
+                self.refuse(request.ref, Code.STORAGE, "The server could not make the account; ask who runs it.")
+        self.connection.hear()
+
+    def _refuse_invitation(self, request: frames.Redeem, refused: Rejected) -> None:
+        shown = request.username if is_username(request.username) else "a name that no account can have"
+        log.warning("an invitation of %s was refused", shown, extra=self.who())
+        self.count_failure(request.ref, refused.message, refused.code)
+
+    def _ask_for_token(self, request: frames.Login | frames.Redeem, account: Account) -> None:
         # The token is durable before its owner hears of it, as everything that is promised.
         token = new_token()
         self._state = CHECKING
@@ -232,12 +288,12 @@ class Session:
         log.warning("login failed for %s", shown, extra=self.who())
         self.count_failure(request.ref, "The username or the password is wrong.")
 
-    def count_failure(self, ref: str | None, message: str) -> None:
-        """Answer that a password or a token is wrong, and close when it was one time too many."""
+    def count_failure(self, ref: str | None, message: str, code: Code = Code.BAD_CREDENTIALS) -> None:
+        """Answer that a password, a token or an invitation is wrong, and close when it was one time too many."""
         self._failures += 1
         self.reactor.counts.logins["failed"] += 1
         self.connection.forget_received()
-        error = Error(ref=ref, code=Code.BAD_CREDENTIALS, message=message)
+        error = Error(ref=ref, code=code, message=message)
         if self._failures >= self._limits.login_failures:
             self.connection.finish(error, Bye(code=Code.BAD_CREDENTIALS, message=f"{self._failures} logins failed."))
         else:

@@ -7,7 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from securechat.accounts import passwords
-from securechat.accounts.credentials import Account, CredentialFile, Role, State
+from securechat.accounts.credentials import Account, CredentialFile, State
+from securechat.chat.model import Role
 
 PASSWORD = "plum tree under moon"
 OTHER_PASSWORD = "grey owl over the river"

@@ -9,7 +9,7 @@ import pytest
 from securechat.accounts import authentication, passwords
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account, CredentialFile
-from securechat.errors import CredentialError, WeakPassword
+from securechat.errors import AlreadyExists, CredentialError, WeakPassword
 from tests.accounts.support import (
     CHEAP,
     OTHER_CHEAP,
@@ -41,6 +41,17 @@ def file(tmp_path: Path) -> CredentialFile:
 
 def test_the_right_password_of_an_active_account_lets_it_in(file: CredentialFile) -> None:
     assert Authenticator(file).check("alice", PASSWORD) == account("alice", "admin")
+
+
+def test_an_account_that_is_added_may_log_in_at_once_and_ends_no_session(file: CredentialFile) -> None:
+    authenticator = Authenticator(file)
+    authenticator.add(account("dave"))
+    assert authenticator.check("dave", PASSWORD) == account("dave")
+    assert CredentialFile(file.path).get("dave") == account("dave")
+    assert authenticator.refresh() == frozenset()
+    with pytest.raises(AlreadyExists, match="There is an account dave already"):
+        authenticator.add(account("dave", password=OTHER_CHEAP))
+    assert authenticator.check("dave", PASSWORD) == account("dave")
 
 
 @pytest.mark.parametrize(

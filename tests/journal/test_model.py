@@ -268,6 +268,7 @@ class Model:
             if new:
                 self.tokens.append((change.account, change.token_hash))
         else:
+            assert isinstance(change, Revoke)
             mine = [held for held in self.tokens if held[0] == change.account]
             gone = [held for held in mine if change.token_hash in (None, held[1]) and held[1] != change.kept]
             assert outcome == (Changed(change) if gone else Unchanged(""))

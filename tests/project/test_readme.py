@@ -33,6 +33,7 @@ def _the_same(text: str) -> str:
         (r"(?m)^(names +localhost, 127\.0\.0\.1, ::1).*$", r"\1"),
         (r"(?m)^\d\d:\d\d ", "TIME "),
         (r"-- \d\d:\d\d ", "-- TIME "),
+        (r"sc1\.[A-Za-z0-9_-]+", "CODE"),
         (r"(localhost|127\.0\.0\.1):\d+", r"\1:PORT"),
     ):
         text = re.sub(pattern, word, text)

@@ -24,6 +24,8 @@ HASH: Final = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 REQUESTS: Final[dict[type[f.Request], f.AnyRequest]] = {
     f.Login: f.Login(ref="1", username="alice", password="correct horse battery", device="laptop"),
     f.Resume: f.Resume(ref="13", token=TOKEN),
+    f.Authority: f.Authority(ref="24"),
+    f.Redeem: f.Redeem(ref="25", username="carol", secret=TOKEN, password="correct horse battery", device="laptop"),
     f.Logout: f.Logout(ref="2"),
     f.Ping: f.Ping(ref="3"),
     f.Pong: f.Pong(),
@@ -56,6 +58,7 @@ _MESSAGE: Final = f.Message(
 EVENTS: Final[tuple[f.AnyEvent, ...]] = (
     f.Hello(protocol=1, auth=("password",), limits=f.LineLimits(line=65_536, text=16_384)),
     f.Welcome(ref="1", username="alice", role="member", session="5f", version="0.1.0", rooms=(_LOBBY,), token=TOKEN),
+    f.AuthorityCertificate(ref="24", certificate="-----BEGIN CERTIFICATE-----\n"),
     f.PingPeer(),
     f.PongAnswer(ref="3"),
     f.Joined(ref="5", room="lobby", head=42, members=3, hash=HASH),
@@ -106,6 +109,8 @@ _record = st.integers(1, SAFE_INTEGER)
 requests: Final[st.SearchStrategy[f.AnyRequest]] = st.one_of(
     st.builds(f.Login, ref=_ref, username=_text(256), password=_text(), device=_text(DEVICE_LENGTH)),
     st.builds(f.Resume, ref=_ref, token=_text()),
+    st.builds(f.Authority, ref=_ref),
+    st.builds(f.Redeem, ref=_ref, username=_username, secret=_text(256), password=_text(), device=_text(DEVICE_LENGTH)),
     st.builds(f.Logout, ref=_ref),
     st.builds(f.Ping, ref=_ref),
     st.builds(f.Pong, ref=_ref),

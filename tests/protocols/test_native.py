@@ -186,9 +186,9 @@ def test_an_unknown_type_is_told_the_known_ones(line: bytes) -> None:
     assert error.code is Code.UNKNOWN_TYPE
     assert not error.fatal
     assert error.message == (
-        "There is no request of this type; there are login, resume, logout, ping, pong, create, join, leave, topic, "
-        "invite, kick, rooms, members, say, edit, delete, read, history, search, subscribe, sync, sessions, revoke, "
-        "password."
+        "There is no request of this type; there are login, resume, authority, redeem, logout, ping, pong, create, "
+        "join, leave, topic, invite, kick, rooms, members, say, edit, delete, read, history, search, subscribe, sync, "
+        "sessions, revoke, password."
     )
 
 
@@ -281,6 +281,7 @@ def test_an_error_never_repeats_what_the_peer_sent(line: str) -> None:
     ("frame", "shown"),
     [
         (f.Login(username="alice", password=SECRET), "Login(username='alice')"),
+        (f.Redeem(username="carol", secret=SECRET, password=SECRET), "Redeem(username='carol')"),
         (f.Resume(token=SECRET), "Resume()"),
         (f.Password(old=SECRET, new=SECRET), "Password()"),
         (

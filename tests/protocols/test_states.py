@@ -15,6 +15,8 @@ TWICE = Code.ALREADY_LOGGED_IN
 CELLS: dict[type[f.Request], dict[State, Code | None]] = {
     f.Login: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: TWICE},
     f.Resume: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: TWICE},
+    f.Authority: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Redeem: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: TWICE},
     f.Logout: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Ping: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Pong: {State.GREETED: HEARD, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
