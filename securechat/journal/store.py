@@ -54,10 +54,13 @@ _SAVE_ROOM: Final = """
 _SAVE_RECORD: Final = """
     INSERT INTO records (room, seq, kind, sender, id, time, text, target, about, salt, erased, hash)
     VALUES {rows}"""
-_ERASE: Final = """
+# By the index: left to itself, SQLite looks for the edits through all records of the room.
+ERASE: Final = """
     UPDATE records SET erased = commitment(salt, text), text = '', salt = x''
     WHERE room = ?1 AND erased = x''
-    AND seq IN (SELECT ?2 UNION ALL SELECT seq FROM records WHERE room = ?1 AND about = ?2 AND kind = 'edit')"""
+    AND seq IN (
+        SELECT ?2 UNION ALL SELECT seq FROM records INDEXED BY edits WHERE room = ?1 AND about = ?2 AND kind = 'edit'
+    )"""
 _EXPIRE: Final = "DELETE FROM records WHERE room = ? AND seq <= ?"
 _SAVE_MEMBER: Final = "INSERT INTO members (room, account) VALUES {rows} ON CONFLICT DO NOTHING"
 _DROP_MEMBER: Final = "DELETE FROM members WHERE room = ? AND account = ?"
@@ -174,7 +177,7 @@ class Store:
             (_DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
             (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
             (_SAVE_RECORD, [(numbers[record.room], *_record_columns(record)) for record in records]),
-            (_ERASE, [(numbers[room], seq) for room, seq in deleted]),
+            (ERASE, [(numbers[room], seq) for room, seq in deleted]),
             (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
             (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),

@@ -13,6 +13,7 @@ from securechat.chat import chain
 from securechat.chat.model import Changed, Expire, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
+from securechat.journal.store import ERASE
 from securechat.limits import EXPIRED_AT_ONCE
 from tests.journal.conftest import Opener
 from tests.journal.faults import break_store
@@ -158,6 +159,13 @@ def test_a_deleted_message_is_answered_by_its_first_number_for_ever(opened: Open
             assert (outcome.duplicate, outcome.record.seq) == (True, seq)
         assert running.outcome(delete("alice", 2)) == Unchanged(LOBBY)
         lobby(running)
+
+
+def test_a_deletion_does_not_read_the_whole_room(running: RunningJournal) -> None:
+    plan = [step for *_, step in running.store.connection.execute(f"EXPLAIN QUERY PLAN {ERASE}", (1, 1))]
+    assert "SEARCH records USING PRIMARY KEY (room=? AND seq=?)" in plan
+    assert "SEARCH records USING INDEX edits (room=? AND about=?)" in plan
+    assert not any("(room=?)" in step for step in plan)
 
 
 def test_an_edit_of_an_edit_that_is_stored_is_one_of_the_message(running: RunningJournal) -> None:

@@ -1,5 +1,6 @@
 """What a reader finds besides pages: what a say says now, and the rooms with their members."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from securechat.chat.model import Expire
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
-from securechat.journal.reader import Reader
+from securechat.journal.reader import NEWEST_EDIT, Reader
 from tests.journal.support import change, delete, edit, running_journal, said
 
 
@@ -27,6 +28,13 @@ def test_what_a_say_says_now_is_its_newest_edit_else_itself_and_nothing_once_it_
         assert (found := reader.text_of(LOBBY, other)) and found.text == "other"
         assert reader.text_of(LOBBY, 999) is None
         assert reader.text_of("nowhere", 1) is None
+
+
+def test_the_newest_edit_is_not_looked_for_through_a_whole_room(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with running_journal(path), closing(sqlite3.connect(path)) as connection:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {NEWEST_EDIT}", (LOBBY, 1))]
+    assert "SEARCH records USING INDEX edits (room=? AND about=?)" in plan
 
 
 def test_rooms_are_read_with_their_members(tmp_path: Path) -> None:
