@@ -112,6 +112,7 @@ def test_proposals_past_the_limit_are_not_taken(opened: Opener, path: Path) -> N
         hold_back(running)
         running.propose(said("zoe", "1"), said("zoe", "2"))
         assert not running.journal.submit([Submission(said("zoe", "3"), None)])
+        assert running.journal.waiting == 2
         let_go(running)
         assert seqs(running.readers.next()) == [2, 3]
 

@@ -21,7 +21,9 @@ def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(make_order: 
     order = make_order(10)
     assert order.submit(submissions(1, 2))
     assert order.submit(submissions(3))
+    assert order.waiting == 3
     assert origins(order.take(2)) == [1, 2]
+    assert order.waiting == 1
     assert origins(order.take(2)) == [3]
 
 
