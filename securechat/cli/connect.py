@@ -29,6 +29,10 @@ def connect(
     ] = None,
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Talk in lines, for screen readers and simple terminals, not on a full screen."),
+    ] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print what is heard as JSON, one event a line.")] = False,
     retry_seconds: Annotated[
         float,
@@ -38,7 +42,7 @@ def connect(
 ) -> None:
     """Talk on a terminal, or from a script.
 
-    On a terminal, /help lists the commands.
+    On a terminal, /help lists keys and commands. It takes the full screen, unless --plain or TERM=dumb is given.
 
     To a script, a line in is said in the first room, and a line out was heard: `[ROOM] SENDER: TEXT`, one line of
     UTF-8 for each message of others, or with --jsonl the JSON frame of each event. At the end of the input it waits
@@ -72,7 +76,7 @@ def connect(
         else:
             from securechat.client.conversation import converse
 
-            converse(client, rooms)
+            converse(client, rooms, plain=plain)
 
 
 def _password(is_script: bool, lines: Lines | None, file: Path | None) -> str | None:

@@ -188,6 +188,11 @@ class Client:
         return self._exchange.welcome
 
     @property
+    def proof(self) -> str:
+        """How the server was proven the last time: the version of TLS and the CA, `TLS 1.3, CA 0F:1E:2D:3C`."""
+        return self._exchange.proof
+
+    @property
     def left_over(self) -> tuple[Pending, ...]:
         """The lines that an earlier run left in the outbox, the oldest first: sent again by now, or failed then."""
         return tuple(self._exchange.left_over)

@@ -9,7 +9,8 @@ from securechat.limits import PAGE_RECORDS
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One command; `least` and `most` count its arguments, and `text` says that the last takes the rest of the line."""
+    """One command; `least` and `most` count its arguments, `text` says that the last takes the rest of the line,
+    and `screen` that it is one of the full screen alone."""
 
     name: str
     arguments: str
@@ -17,6 +18,7 @@ class Command(msgspec.Struct, frozen=True):
     least: int = 0
     most: int = 0
     text: bool = False
+    screen: bool = False
 
     @property
     def usage(self) -> str:
@@ -29,12 +31,24 @@ COMMANDS: Final = {
     for command in (
         Command("join", "ROOM", "come into a room, and speak there", 1, 1),
         Command("leave", "[ROOM]", "leave this room, or another", 0, 1),
-        Command("rooms", "", "list the rooms"),
-        Command("who", "[ROOM]", "list who is in this room, or in another", 0, 1),
+        Command("create", "ROOM [private]", "make a room, open to all or private, and come into it", 1, 2),
+        Command("topic", "TEXT", "say what this room is about; /topic - says nothing again", 1, 1, text=True),
+        Command("invite", "NAME", "make somebody a member of this room", 1, 1),
+        Command("kick", "NAME", "end somebody's membership of this room", 1, 1),
         Command("msg", "TARGET TEXT", "say a line in another room, or to a person: /msg @bob hello", 2, 2, text=True),
+        Command("me", "TEXT", "say what you do: /me waves", 1, 1, text=True),
+        Command("reply", "N TEXT", "answer message number N of this room", 2, 2, text=True),
+        Command("edit", "N TEXT", "put another text in the place of your message number N", 2, 2, text=True),
+        Command("delete", "N", "have the text of message number N erased", 1, 1),
+        Command("search", "TEXT", "find what was said in your rooms", 1, 1, text=True),
+        Command("who", "[ROOM]", "list who is in this room, or in another", 0, 1),
+        Command("rooms", "", "list the rooms"),
         Command(
             "history", "[N]", f"show the last N records of this room, 20 if not said, {PAGE_RECORDS} at most", 0, 1
         ),
+        Command("ignore", "[NAME]", "hide what somebody says, or show it again; list who is hidden", 0, 1),
+        Command("away", "", "have nothing count as read until you type it again", screen=True),
+        Command("clear", "", "clear the screen; what was there is above", screen=True),
         Command("quit", "", "leave the conversation; Ctrl-D does too"),
         Command("help", "", "show this list"),
     )
@@ -55,8 +69,9 @@ class Do(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
 
 
-def read(typed: str) -> Say | Do | None:
-    """What a typed line means; None for a blank one. A line that begins with `//` is said with one slash.
+def read(typed: str, *, screen: bool = False) -> Say | Do | None:
+    """What a typed line means, on the full screen or in lines; None for a blank one. A line that begins with `//` is
+    said with one slash.
 
     Raises UsageError for an unknown command (it is never said) and for a wrong number of arguments.
     """
@@ -68,12 +83,22 @@ def read(typed: str) -> Say | Do | None:
         return Say(typed)
     name, _, rest = typed[1:].partition(" ")
     command = COMMANDS.get(name)
-    if command is None:
+    if command is None or (command.screen and not screen):
         raise UsageError(f"There is no command /{name}.", hint="Type /help for the list, or // to say a slash.")
-    arguments = rest.split(maxsplit=command.most - 1) if command.text else rest.split()
+    arguments = rest.strip().split(maxsplit=command.most - 1) if command.text else rest.split()
     if not command.least <= len(arguments) <= command.most:
         raise UsageError(f"Type {command.usage}.")
+    if name == "me":
+        return Say(f"/me {arguments[0]}")
     return Do(name, tuple(arguments))
+
+
+def read_number(typed: str) -> int:
+    """The number of a message, as it is shown (`#43`) or without the mark; raises UsageError for what is none."""
+    digits = typed.removeprefix("#")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 15 and int(digits):
+        return int(digits)
+    raise UsageError("Type the number of a message, as it stands beside it.")
 
 
 def read_count(arguments: tuple[str, ...], default: int) -> int:

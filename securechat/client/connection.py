@@ -12,16 +12,16 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from securechat.certificates import explain
+from securechat.certificates import explain, inspect_certificate
 from securechat.client.address import Address
 from securechat.client.bell import Bell
 from securechat.client.comeback import Comeback
 from securechat.client.dialogue import Dialogue, Stage
 from securechat.client.exchange import Exchange
 from securechat.client.timeouts import Timeouts
-from securechat.errors import SecurechatError, Unreachable
+from securechat.errors import CertificateError, SecurechatError, Unreachable
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -90,6 +90,7 @@ class Connection:
         try:
             with self._reach() as raw, self._wrap(raw) as tls:
                 tls.do_handshake()
+                self._exchange.proof = _proof(tls, self._authority)
                 tls.setblocking(False)
                 dialogue = Dialogue(self._address, comeback, self._exchange, self.timeouts, time.monotonic())
                 self._converse(tls, dialogue)
@@ -221,6 +222,17 @@ def _say_goodbye(tls: ssl.SSLSocket) -> None:
         tls.unwrap()
     with contextlib.suppress(OSError):
         tls.shutdown(socket.SHUT_RDWR)
+
+
+def _proof(tls: ssl.SSLSocket, authority: Path | None) -> str:
+    """How the server was proven: the version of TLS, and the CA by its SHA-256 where we were given it, else by name."""
+    version = (tls.version() or "").replace("v", " ")
+    if authority is not None:
+        with contextlib.suppress(CertificateError):
+            return f"{version}, CA {inspect_certificate(authority).fingerprint[:11]}"
+    certificate: dict[str, Any] = tls.getpeercert() or {}
+    issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    return f"{version}, CA {issuer.get('commonName', issuer.get('organizationName', '?'))}"
 
 
 def _reason(error: OSError) -> str:

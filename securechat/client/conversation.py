@@ -1,5 +1,5 @@
-"""Where a conversation takes place: on a terminal with keys and a cursor, or on one that can only print line by line.
-It joins the talk with its face and the threads that both need, and ends them together.
+"""Where a conversation takes place: on a full screen, or in lines, on a terminal with keys and a cursor or on one that
+can only print line by line. It joins the talk with its face and the threads that both need, and ends them together.
 """
 
 import os
@@ -17,18 +17,36 @@ DUMB: Final = frozenset({"", "dumb", "unknown"})
 """Values of TERM for a terminal that cannot move its cursor, or of which nothing is known."""
 
 
-def converse(client: Client, rooms: list[str]) -> None:
-    """Talk until the person leaves; the client is closed then.
+def converse(client: Client, rooms: list[str], *, plain: bool = False) -> None:
+    """Talk until the person leaves, in lines if `plain`; the client is closed then.
 
     Raises what else ended it: Unreachable, Refused for an account that was changed, KeyboardInterrupt, SystemExit.
     """
     if os.environ.get("TERM", "") in DUMB:
         _converse_on_paper(client, rooms)
+    elif plain:
+        _converse_in_lines(client, rooms)
     else:
         _converse_on_screen(client, rooms)
 
 
 def _converse_on_screen(client: Client, rooms: list[str]) -> None:
+    # Here, because it takes a tenth of a second that nobody else should pay.
+    from securechat.client.screen.application import Screen
+
+    screen = Screen(client)
+    listener = _start(screen.listen, screen.stop)
+    try:
+        screen.run(rooms)
+    finally:
+        client.close()
+        listener.join()
+        screen.actions.close()
+        for told in screen.left_behind():
+            sys.stdout.write(f"{told}\n")
+
+
+def _converse_in_lines(client: Client, rooms: list[str]) -> None:
     # Here, because it takes a tenth of a second that nobody else should pay.
     from securechat.client.terminal import Terminal
 

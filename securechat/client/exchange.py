@@ -68,6 +68,8 @@ class Exchange:
     def __init__(self, notify: Callable[[], None], outbox: Outbox | None = None) -> None:
         self.line_bytes = Limits().line_bytes
         """The longest line that the server takes; it says so in its `hello`."""
+        self.proof = ""
+        """How the server of the last connection was proven: the version of TLS and the CA."""
         self.welcome: Welcome | None = None
         """What the server said when it let us in the last time."""
         self.reading: Final = Reading()

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
-from securechat.client.commands import COMMANDS, Do, Say, read, read_count
+from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
+from securechat.client.deeds import carry_out, count_members, found_lines
 from securechat.client.exchange import Back, Heard, Lost
 from securechat.client.pending import Pending
 from securechat.errors import Code, Refused, SecurechatError, UsageError
@@ -21,12 +22,9 @@ from securechat.protocols.frames import (
     Leave,
     LeaveRecord,
     Left,
-    MemberList,
-    Members,
     Message,
     Page,
     RecordEvent,
-    RoomState,
     Sync,
     Synced,
 )
@@ -69,6 +67,7 @@ class Talk:
         self._lock = threading.Lock()
         self._rooms = {state.room for state in client.welcome.rooms}
         self._said: tuple[Pending, ...] = ()
+        self._ignored: set[str] = set()
         self._shown: dict[str, int] = {}
         self._held: dict[str, list[AnyRecord]] = {}
 
@@ -157,12 +156,13 @@ class Talk:
             self._said = tuple(line for line in self._said if line.id != event.id)
         elif is_direct(event.room):
             self._rooms.add(event.room)
-        self._face.show(self._line_of(event))
+        if not (isinstance(event, Message) and event.sender in self._ignored):
+            self._face.show(self._line_of(event))
 
-    def _line_of(self, event: AnyRecord) -> str:
+    def _line_of(self, event: AnyRecord, *, number: bool = False) -> str:
         names_room = event.room != self.room or len(self._rooms) > 1
-        own = event.sender == self._me and isinstance(event, Message)
-        return text.record(event, room=names_room, number=own, width=self._face.width)
+        numbered = isinstance(event, Message) and (event.sender == self._me or number)
+        return text.record(event, room=names_room, number=numbered, width=self._face.width)
 
     def _show_failed(self) -> None:
         """Show the own lines that failed, with the reason and the text, so that it can be sent again."""
@@ -186,22 +186,42 @@ class Talk:
                 self._come_into(arguments[0])
             case "leave":
                 self._go_out_of(arguments[0] if arguments else self._current())
-            case "rooms":
-                for state in self._client.rooms():
-                    self._tell(_room_line(state))
-            case "who":
-                answer = self._client.request(Members(room=arguments[0] if arguments else self._current()), MemberList)
-                self._tell(f"{text.name(answer.room)}: {', '.join(map(text.name, answer.members))}")
             case "msg":
-                self._say(*arguments)
+                self._say(arguments[0], arguments[1])
             case "history":
                 self._show_history(self._current(), read_count(arguments, HISTORY))
+            case "reply":
+                self._say(self.room, arguments[1], read_number(arguments[0]))
+            case "search":
+                for line in found_lines(self._client.search(arguments[0])):
+                    self._tell(line)
+            case "ignore":
+                self._tell(self._ignore(arguments))
             case "help":
                 for command in COMMANDS.values():
-                    self._tell(f"{command.usage:<18} {command.help}")
+                    if not command.screen:
+                        self._tell(f"{command.usage:<18} {command.help}")
+            case "create":
+                self._create(arguments)
+            case _:
+                for line in carry_out(self._client, name, arguments, self.room):
+                    self._tell(line)
 
-    def _say(self, room: str, said: str) -> None:
-        line = self._client.send(room or self._current(), said)
+    def _create(self, arguments: tuple[str, ...]) -> None:
+        told = carry_out(self._client, "create", arguments, self.room)
+        with self._lock:
+            self.room = arguments[0]
+            self._rooms.add(self.room)
+        self._tell(*told)
+        self._face.refresh()
+
+    def _ignore(self, arguments: tuple[str, ...]) -> str:
+        if arguments:
+            self._ignored ^= {arguments[0].removeprefix("@")}
+        return f"Hidden, until you leave: {', '.join(map(text.name, sorted(self._ignored))) or 'nobody'}."
+
+    def _say(self, room: str, said: str, reply_to: int | None = None) -> None:
+        line = self._client.send(room or self._current(), said, reply_to=reply_to)
         with self._lock:
             is_shown = line.state == "stored" and self._shown.get(line.room, 0) >= line.seq
             if not is_shown:
@@ -233,7 +253,7 @@ class Talk:
         if is_direct(room):
             return f"You talk to {text.name(room)} alone."
         joined = self._client.request(Join(room=room), Joined)
-        return f"You are in {text.name(room)}: {_members(joined.members)}."
+        return f"You are in {text.name(room)}: {count_members(joined.members)}."
 
     def _past(self, room: str, count: int) -> tuple[AnyRecord, ...]:
         try:
@@ -260,7 +280,7 @@ class Talk:
         with self._lock:
             self._tell(f"The last {len(past)} records of {text.name(room)}:" if past else "There is nothing yet.")
             for event in past:
-                self._face.show(self._line_of(event))
+                self._face.show(self._line_of(event, number=True))
             if past:
                 self._tell("What follows is new.")
 
@@ -271,12 +291,3 @@ class Talk:
 
     def _tell(self, sentence: str) -> None:
         self._face.show(text.system(sentence, self._face.width))
-
-
-def _room_line(state: RoomState) -> str:
-    topic = f" - {text.line(state.topic)}" if state.topic else ""
-    return f"{'*' if state.joined else ' '} {text.name(state.room)}: {_members(state.members)}{topic}"
-
-
-def _members(count: int) -> str:
-    return "1 member" if count == 1 else f"{count} members"

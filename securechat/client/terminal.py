@@ -1,4 +1,4 @@
-"""A terminal with keys and a cursor: talk above, pending lines and the input below. The one user of prompt_toolkit.
+"""A terminal with keys and a cursor: talk above, pending lines and the input below, in the terminal's own scrollback.
 
 The application runs on the main thread; what others show is handed to it, at most WAITING blocks at a time, and drawn
 together. It knows nothing of what is shown. On every way out prompt_toolkit puts the terminal's modes back.
@@ -59,7 +59,7 @@ class Terminal:
         self._is_stopped = False
         self._error: BaseException | None = None
         # No requests for the cursor's position: the answer would come as keyboard input. No bell from the editor.
-        self._output = Vt100_Output(sys.stdout, _size, term=os.environ.get("TERM"), enable_cpr=False, enable_bell=False)
+        self._output = Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False, enable_bell=False)
         self._input = Buffer(history=InMemoryHistory(), multiline=False, accept_handler=self._accept)
         self._app: Application[None] = Application(
             layout=_layout(self._input, prompt, pending),
@@ -183,9 +183,10 @@ class Terminal:
         self._waiting.clear()
 
 
-def _size() -> Size:
-    size = os.get_terminal_size(sys.stdout.fileno())
-    return Size(rows=size.lines or 24, columns=size.columns or 80)  # a serial line does not know its size
+def size() -> Size:
+    """Rows and columns of the terminal now."""
+    known = os.get_terminal_size(sys.stdout.fileno())
+    return Size(rows=known.lines or 24, columns=known.columns or 80)  # a serial line does not know its size
 
 
 def _layout(entered: Buffer, prompt: Callable[[], str], pending: Callable[[], list[str]]) -> Layout:

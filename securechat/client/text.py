@@ -224,12 +224,12 @@ def _block(head: str, body: str, width: int | None) -> str:
 
 def _rows(text: str, width: int, *, first: bool) -> Iterator[str]:
     narrow = width - len(GUTTER)
-    for row in _wrap(text, narrow, width if first else narrow):
+    for row in wrap(text, narrow, width if first else narrow):
         yield row if first else GUTTER + row
         first = False
 
 
-def _wrap(text: str, width: int, first: int | None = None) -> Iterator[str]:
+def wrap(text: str, width: int, first: int | None = None) -> Iterator[str]:
     """Cut a safe line into rows of at most `width` columns (`first`: the first row), at a space where there is one."""
     width = max(width, 2)
     room = first or width

@@ -248,6 +248,7 @@ def test_no_option_turns_the_verification_off(run: Run) -> None:
         "--ca",
         "--profile",
         "--room",
+        "--plain",
         "--password-stdin",
         "--password-file",
         "--jsonl",

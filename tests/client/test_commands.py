@@ -2,7 +2,7 @@
 
 import pytest
 
-from securechat.client.commands import COMMANDS, Do, Say, read, read_count
+from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
 from securechat.errors import UsageError
 
 
@@ -26,6 +26,11 @@ from securechat.errors import UsageError
         ("/history 5", Do("history", ("5",))),
         ("/quit", Do("quit", ())),
         ("/help", Do("help", ())),
+        ("/me waves", Say("/me waves")),
+        ("/create ops private", Do("create", ("ops", "private"))),
+        ("/reply #3 yes, two\nlines", Do("reply", ("#3", "yes, two\nlines"))),
+        ("/edit 3  spaced  out ", Do("edit", ("3", "spaced  out"))),
+        ("/topic tea at four", Do("topic", ("tea at four",))),
     ],
 )
 def test_a_typed_line_means(typed: str, meant: Say | Do | None) -> None:
@@ -51,9 +56,19 @@ def test_a_wrong_number_of_arguments_is_answered_with_the_usage(typed: str) -> N
 
 def test_every_command_of_the_table_can_be_typed_as_its_usage_says() -> None:
     for command in COMMANDS.values():
-        meant = read(command.usage.replace("[", "").replace("]", ""))
-        assert isinstance(meant, Do)
-        assert meant.name == command.name
+        typed = command.usage.replace("[", "").replace("]", "")
+        meant = read(typed, screen=True)
+        assert meant == Say(typed) if command.name == "me" else isinstance(meant, Do) and meant.name == command.name
+        if command.screen:
+            with pytest.raises(UsageError, match="There is no command"):
+                read(typed)
+
+
+def test_a_number_is_typed_as_it_is_shown() -> None:
+    assert read_number("#43") == read_number("43") == 43
+    for typed in ("", "#", "0", "x", "-1", "4 3", "٣", "9" * 16):
+        with pytest.raises(UsageError, match="number of a message"):
+            read_number(typed)
 
 
 def test_a_count_is_a_number_that_a_page_can_hold() -> None:

@@ -261,7 +261,7 @@ def test_the_commands_do_what_help_says(tmp_path: Path) -> None:
             "--   ops: 1 member - x\\u{A}",
             "-- lobby: alice, bob",
             "-- The last 1 records of lobby:",
-            "00:01 bob: old",
+            "00:01 bob #1: old",
             "-- What follows is new.",
             "-- There is nothing yet.",
             "00:01 [@bob] alice #1: psst",

@@ -43,7 +43,7 @@ def connect(
 ) -> OnScreen:
     ca = authority_file(tmp_path)
     account = f"alice@localhost:{server.port}"
-    return OnScreen("connect", account, "--ca", ca, term=term, program=program)
+    return OnScreen("connect", "--plain", account, "--ca", ca, term=term, program=program)
 
 
 def assert_restored(screen: OnScreen) -> None:

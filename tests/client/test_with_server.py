@@ -129,7 +129,7 @@ def test_a_wrong_password_is_refused_and_a_stopping_server_says_goodbye(server: 
 
 def test_two_people_talk(server: Server, home: Path) -> None:
     with (
-        OnScreen("connect", f"alice@localhost:{server.port}", "--home", home) as screen,
+        OnScreen("connect", "--plain", f"alice@localhost:{server.port}", "--home", home) as screen,
         connect(server, home, "bob") as bob,
     ):
         screen.wait_for("Password of")

@@ -25,7 +25,11 @@ OFFENCES = {
     "TLS is touched by the certificates and by whoever owns a socket": ("server/workers", "import ssl"),
     "SQLite is the store's": ("server/workers", "import sqlite3"),
     "The command line framework is the command line's": ("server/workers", "import typer"),
-    "The terminal is driven from one place": ("client/plain", "import prompt_toolkit"),
+    "The terminal is driven from few places": ("client/plain", "import prompt_toolkit"),
+    "The screen is decided before it is drawn: model and rendering know no server and no clock": (
+        "client/screen/rooms",
+        "import time",
+    ),
 }
 
 

@@ -90,7 +90,7 @@ def test_two_people_can_follow_the_readme_and_talk(tmp_path: Path) -> None:
     with _set_up(tmp_path) as (port, passwords), contextlib.ExitStack() as stack:
 
         def sit_down(where: str, name: str) -> OnScreen:
-            place = OnScreen("connect", f"{where}:{port}", "--home", str(tmp_path))
+            place = OnScreen("connect", "--plain", f"{where}:{port}", "--home", str(tmp_path))
             screen = stack.enter_context(place)
             screen.wait_for("Password of")
             screen.enter(passwords[name])

@@ -1,0 +1,88 @@
+"""Commands that are a request to the server and lines to tell of its answer, the same in lines and on the full screen.
+It knows the client, and nothing of terminals.
+"""
+
+from securechat.client import text
+from securechat.client.client import Client
+from securechat.client.commands import read_number
+from securechat.client.ids import new_id
+from securechat.errors import UsageError
+from securechat.protocols.frames import (
+    Ack,
+    Create,
+    Created,
+    Delete,
+    Edit,
+    Found,
+    Invite,
+    Kick,
+    Leave,
+    Left,
+    MemberList,
+    Members,
+    RoomState,
+    Topic,
+)
+
+
+def carry_out(client: Client, name: str, arguments: tuple[str, ...], room: str) -> list[str]:
+    """Carry out a command in this room; returns what to tell, which is safe. Raises what the client raises, and
+    UsageError for a room that is not there and for arguments that mean nothing."""
+    match name, arguments:
+        case "create", (new, *rest):
+            if rest not in ([], ["private"]):
+                raise UsageError("Type /create ROOM, or /create ROOM private.")
+            client.request(Create(room=new, private=bool(rest)), Created)
+            return [f"You made {text.name(new)}."]
+        case "leave", _:
+            left = client.request(Leave(room=arguments[0] if arguments else _here(room)), Left)
+            return [f"You left {text.name(left.room)}."]
+        case "topic", (topic,):
+            client.request(Topic(room=_here(room), text="" if topic == "-" else topic, id=new_id()), Ack)
+        case "invite", (who,):
+            client.request(Invite(room=_here(room), username=who, id=new_id()), Ack)
+        case "kick", (who,):
+            client.request(Kick(room=_here(room), username=who, id=new_id()), Ack)
+        case "edit", (number, said):
+            client.request(Edit(room=_here(room), seq=read_number(number), text=said, id=new_id()), Ack)
+        case "delete", (number,):
+            client.request(Delete(room=_here(room), seq=read_number(number), id=new_id()), Ack)
+        case "who", _:
+            answer = client.request(Members(room=arguments[0] if arguments else _here(room)), MemberList)
+            return [members_line(answer)]
+        case "rooms", _:
+            return [room_line(state) for state in client.rooms()]
+        case _:
+            raise AssertionError(name)
+    return []
+
+
+def members_line(answer: MemberList) -> str:
+    """Who is in a room; those who are connected now have a star."""
+    names = (f"{text.name(name)}{'*' if name in answer.online else ''}" for name in answer.members)
+    return f"{text.name(answer.room)}: {', '.join(names)}"
+
+
+def room_line(state: RoomState) -> str:
+    """A room in the list of rooms; one's own have a star."""
+    topic = f" - {text.line(state.topic)}" if state.topic else ""
+    return f"{'*' if state.joined else ' '} {text.name(state.room)}: {count_members(state.members)}{topic}"
+
+
+def count_members(count: int) -> str:
+    """How many are in a room."""
+    return "1 member" if count == 1 else f"{count} members"
+
+
+def _here(room: str) -> str:
+    if not room:
+        raise UsageError("You are in no room.", hint="Come into one with /join ROOM.")
+    return room
+
+
+def found_lines(found: Found) -> list[str]:
+    """What was found, the newest first."""
+    return [
+        f"{text.day(hit.record.time)} {text.record(hit.record, room=True, number=True, width=None)}"
+        for hit in found.hits
+    ] or ["Nothing was found."]

@@ -1,0 +1,259 @@
+"""The full-screen application on a terminal: layout, drawing, and the way of what is heard into the model.
+
+It runs on the main thread, which alone touches the model; other threads leave notes, and at most WAITING events wait.
+On every way out prompt_toolkit puts the terminal's modes back. What is shown is decided elsewhere.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.input import Input
+from prompt_toolkit.layout import (
+    BufferControl,
+    ConditionalContainer,
+    Dimension,
+    HSplit,
+    Layout,
+    UIContent,
+    UIControl,
+    VSplit,
+    Window,
+)
+from prompt_toolkit.layout.processors import BeforeInput
+from prompt_toolkit.output import Output
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from securechat.client import text
+from securechat.client.client import Client
+from securechat.client.exchange import Heard
+from securechat.client.screen import panels
+from securechat.client.screen.actions import Actions
+from securechat.client.screen.keys import bindings
+from securechat.client.screen.model import Doing, Model
+from securechat.client.screen.rendering import Renderer, Row
+from securechat.client.screen.rooms import Room
+from securechat.client.screen.viewport import Viewport
+from securechat.client.terminal import size
+
+WAITING: Final = 2_048
+"""Events that were heard and are not shown yet; past it, whoever listens waits, and at last the server."""
+
+DRAW_SECONDS: Final = 0.04
+"""Between two looks at what was heard: 25 a second are smooth, and a flood leaves time for keys, which are shown at
+once."""
+
+TICK_SECONDS: Final = 1.0
+"""Between two looks at what is to be done without a key or a word from the server."""
+
+INPUT_ROWS: Final = 8
+"""The most that a long or pasted input takes of the screen; it scrolls within."""
+
+TERMINATED: Final = 128 + signal.SIGTERM
+
+
+class _Lines(UIControl):
+    """Lines that are made for the size they have on the screen, and no other."""
+
+    def __init__(self, lines: Callable[[int, int], list[Row]]) -> None:
+        self._lines = lines
+
+    def create_content(self, width: int, height: int) -> UIContent:
+        lines = self._lines(width, height)
+        return UIContent(get_line=lambda number: list(lines[number]), line_count=len(lines), show_cursor=False)
+
+
+class Screen:
+    """One person's full screen, for one client."""
+
+    def __init__(self, client: Client, *, input: Input | None = None, output: Output | None = None) -> None:
+        self.model: Final = Model(client.welcome, str(client.address), text.line(client.proof))
+        self.viewport: Final = Viewport(Renderer(self.model.me), self.model.ignored)
+        self.actions: Final = Actions(client, self.model, self.viewport, self.post)
+        self._events = client.events()
+        self._changed = threading.Condition()
+        self._heard: deque[Heard] = deque()
+        self._notes: deque[Callable[[], None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = False
+        self._is_drawing = False
+        self._drawn_at = 0.0
+        self._is_stopped = False
+        self._error: BaseException | None = None
+        self._room: Room = self.model.current
+        # No requests for the cursor's position: the answer would come as keyboard input. No bell from the editor.
+        self._output = output or Vt100_Output(
+            sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False, enable_bell=False
+        )
+        self.buffer: Final = Buffer(multiline=True)
+        self.app: Final[Application[None]] = Application(
+            layout=self._layout(),
+            key_bindings=bindings(self),
+            input=input,
+            output=self._output,
+            full_screen=True,
+            mouse_support=False,  # the terminal's own selection is left alone
+        )
+        # A single Esc is told from the beginning of a key's code by a pause.
+        self.app.ttimeoutlen = 0.05
+        self.app.timeoutlen = 0.2
+
+    def run(self, rooms: list[str]) -> None:
+        """Show the rooms and run until `stop`, or Ctrl-C (raises KeyboardInterrupt), or SIGTERM (raises SystemExit)."""
+        asyncio.run(self._run(rooms))
+
+    def listen(self) -> None:
+        """Hand over what is heard until the client is closed, on a thread of its own. Raises what else ended it."""
+        for event in self._events:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._heard) < WAITING or self._is_over)
+                self._heard.append(event)
+                if self._loop is not None and not self._is_drawing:
+                    self._is_drawing = True
+                    self._loop.call_soon_threadsafe(self._plan)
+
+    def post(self, act: Callable[[], None]) -> None:
+        """Do this on the thread that owns the model, on any thread."""
+        with self._changed:
+            self._notes.append(act)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._take_notes)
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """End `run`, on any thread, also before it began; with an error, `run` raises it. The first call counts."""
+        with self._changed:
+            if not self._is_stopped:
+                self._is_stopped, self._error = True, error
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._exit)
+
+    def left_behind(self) -> list[str]:
+        """What was said and is not known to be stored, for after the end: nobody sees the screen any more."""
+        lines = [line for line in self.model.own if line.state != "stored"]
+        columns = self._columns()
+        return [
+            text.system(
+                f"Not {'stored' if line.reason else 'acknowledged'}: {line.reason} You said:".replace(":  ", ": "),
+                columns,
+                said=line.text,
+            )
+            for line in lines
+        ]
+
+    def changed(self) -> None:
+        """Something was done: look at what follows from it, and draw."""
+        self._follow_room()
+        self.actions.settle(time.monotonic())
+        self._follow_room()
+        self.app.invalidate()
+
+    async def _run(self, rooms: list[str]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self.stop(context.get("exception") or SystemExit(1)))
+        if threading.current_thread() is threading.main_thread():
+            loop.add_signal_handler(signal.SIGTERM, lambda: self.stop(SystemExit(TERMINATED)))
+
+        def started() -> None:
+            with self._changed:
+                self._loop = loop
+            self.actions.start(rooms)
+            self._take_notes()
+            self._take_heard()
+            if self._is_stopped:
+                self._exit()
+
+        ticking = loop.create_task(self._tick())
+        try:
+            await self.app.run_async(pre_run=started, set_exception_handler=False, handle_sigint=False)
+        finally:
+            ticking.cancel()
+            with self._changed:
+                self._loop = None
+                self._is_over = True
+                self._changed.notify_all()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.actions.settle(time.monotonic())
+
+    # --- on the loop's thread -----------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Take what was heard now, or when the time between two looks has passed."""
+        wait = self._drawn_at + DRAW_SECONDS - time.monotonic()
+        if wait > 0 and self._loop is not None:
+            self._loop.call_later(wait, self._take_heard)
+        else:
+            self._take_heard()
+
+    def _take_heard(self) -> None:
+        with self._changed:
+            events = list(self._heard)
+            self._heard.clear()
+            self._is_drawing = False
+            self._changed.notify_all()
+        self._drawn_at = time.monotonic()
+        if events:
+            if self.actions.hear(events, self._drawn_at):
+                self._output.write_raw("\a")
+            self.changed()
+
+    def _take_notes(self) -> None:
+        while self._notes:
+            self._notes.popleft()()
+        self.changed()
+
+    def _exit(self) -> None:
+        if self.app.is_running and not self.app.is_done:
+            if self._error is None:
+                self.app.exit()
+            else:
+                self.app.exit(exception=self._error)
+
+    def _follow_room(self) -> None:
+        """Each room has its own draft: put the one of the room in sight into the input."""
+        room = self.model.current
+        if room is not self._room and self.model.doing is not Doing.SEARCHING:
+            left, self._room = self._room, room
+            if left.name:
+                left.draft.keep(self.buffer.text, self.buffer.cursor_position)
+                self.buffer.reset(Document(room.draft.text, room.draft.cursor))
+
+    # --- what is drawn ------------------------------------------------------------------------------------------
+
+    def _layout(self) -> Layout:
+        has_list = Condition(lambda: panels.list_columns(self._columns()) > 0)
+        rooms = Window(
+            _Lines(lambda width, height: panels.room_list(self.model, width, height)),
+            width=lambda: Dimension.exact(panels.list_columns(self._columns())),
+        )
+        edge = Window(width=1, char="│", style="fg:#808080")
+        talk = Window(_Lines(self._talk), wrap_lines=False)
+        title = Window(_Lines(lambda width, _: [panels.title(self.model, width)]), height=1)
+        state = Window(_Lines(lambda width, _: [panels.state(self.model, self.viewport, width)]), height=1)
+        control = BufferControl(
+            self.buffer, input_processors=[BeforeInput(lambda: [("bold", panels.before_input(self.model))])]
+        )
+        entered = Window(control, height=Dimension(min=1, max=INPUT_ROWS), wrap_lines=True, dont_extend_height=True)
+        left = ConditionalContainer(VSplit([rooms, edge]), has_list)
+        return Layout(HSplit([title, VSplit([left, talk]), state, entered]), focused_element=entered)
+
+    def _columns(self) -> int:
+        return self._output.get_size().columns
+
+    def _talk(self, width: int, height: int) -> list[Row]:
+        self.viewport.width, self.viewport.height = max(20, width), max(1, height)
+        if self.model.doing is Doing.CHOOSING:
+            return panels.found(self.model, width, height)
+        return self.viewport.rows(self.model.current)

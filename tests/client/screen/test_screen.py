@@ -1,0 +1,247 @@
+"""The full screen at work: keys go in, and what a person would see is waited for, with real clients at a real server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from securechat.client.client import Client
+from securechat.protocols.frames import Create, Created, Edit, Join, Joined
+from securechat.server.server import Server
+from tests.client.screen.support import connect, sitting
+from tests.server.support import make_home, running_server
+
+PAGE_UP, PAGE_DOWN, UP, DOWN, END = "\x1b[5~", "\x1b[6~", "\x1b[A", "\x1b[B", "\x1b[F"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("screen") / "home")
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    with running_server(home) as running:
+        yield running
+
+
+@pytest.fixture
+def bob(server: Server, home: Path) -> Iterator[Client]:
+    with connect(server.port, home, "bob") as client:
+        client.request(Join(room="lobby"), Joined)
+        yield client
+
+
+def make_room(client: Client, name: str, *lines: str) -> None:
+    client.request(Create(room=name), Created)
+    for line in lines:
+        client.say(name, line)
+
+
+def test_two_people_talk_reply_edit_and_delete(server: Server, home: Path) -> None:
+    with sitting(server.port, home, "alice") as alice, sitting(server.port, home, "bob", columns=50) as bob:
+        alice.enter("hello bob")
+        alice.wait_for(r"alice │ hello bob +#\d+$")
+        bob.wait_for(r"#\d+ alice │ hello bob")
+        number = next(line for line in alice.lines if "hello bob" in line).rpartition("#")[2]
+        bob.enter(f"/reply {number} hi alice")
+        for screen in (alice, bob):
+            screen.wait_for("│ ╭ alice: hello bob", r"bob │ hi alice")
+        alice.type("\x1be")
+        alice.wait_for(f"> /edit {number} hello bob")
+        alice.type("\x17Bob\r")
+        bob.wait_for("edited #.* alice │ hello Bob", "╭ alice: hello Bob")
+        alice.enter(f"/delete {number}")
+        bob.wait_for("alice │ deleted")
+        bob.enter("/me waves")
+        alice.wait_for(r"\* │ bob waves")
+        alice.enter("/topic Tea at four")
+        bob.wait_for("set the topic: Tea at four", "^ lobby │ Tea at four")
+        alice.enter("/jion x")
+        alice.wait_for("-- There is no command /jion.")
+        alice.enter("/who")
+        alice.wait_for(r"-- lobby: alice\*, bob\*")
+        alice.enter("/away")
+        alice.wait_for("away", "nothing counts as read")
+        alice.enter("/help")
+        alice.wait_for("-- /help  +show this list")
+        alice.enter("/clear")
+        alice.wait_without("/help")
+        alice.type("\x04")
+        alice.wait(lambda _: not alice.screen.app.is_running, "the end")
+
+
+def test_rooms_are_counted_visited_and_drafts_kept(server: Server, home: Path, bob: Client) -> None:
+    make_room(bob, "ops", "one", "two for alice", "three")
+    with sitting(server.port, home, "alice", "lobby", "ops") as alice:
+        alice.wait_for("^ 2 ops")
+        bob.say("ops", "four")
+        bob.say("ops", "alice: five")
+        alice.wait_for(r"^ 2 ops +2 1!")
+        alice.type("a draft")
+        alice.wait_for("lobby> a draft")
+        alice.type("\x1ba")
+        alice.wait_for("^ ops", "three", "─ new since you were here ─", "five")
+        alice.wait(lambda lines: lines[-1] == "ops>")
+        alice.type("\x1b1")
+        alice.wait_for("lobby> a draft", "^ 2 ops  +│")
+        alice.type("\x0e")
+        alice.wait_for("^ops>$")
+        alice.type("\x10")
+        alice.wait_for("lobby> a draft")
+        alice.type("\x15")
+        bob.say("@alice", "psst")
+        alice.wait_for(r"@bob +• +1!|@bob +1!")
+        alice.enter("/msg @bob yes?")
+        alice.enter("/join @bob")
+        alice.wait_for("^ @bob", "bob │ psst", "alice │ yes?")
+        alice.enter("/create den private")
+        alice.wait_for(r"^ den \(private\)", "alice made the room")
+        alice.enter("/invite bob")
+        alice.wait_for("alice invited bob")
+        alice.enter("/kick bob")
+        alice.wait_for("alice removed bob")
+        alice.enter("/leave")
+        alice.wait_for("-- You left den.")
+        alice.enter("/rooms")
+        alice.wait_for(r"-- \* ops: 2 members")
+        with connect(server.port, home, "alice") as other:
+            ops = next(state for state in other.rooms() if state.room == "ops")
+            assert ops.read == ops.head
+
+
+def test_history_is_read_and_edited_line_by_line(server: Server, home: Path) -> None:
+    with sitting(server.port, home, "alice") as alice:
+        for line in ("first", "second"):
+            alice.enter(line)
+        alice.wait_for("alice │ second +#")
+        alice.type("typed")
+        alice.wait_for("lobby> typed")
+        alice.type(UP)
+        alice.wait_for("lobby> second")
+        alice.type(UP)
+        alice.wait_for("lobby> first")
+        alice.type(DOWN)
+        alice.wait_for("lobby> second")
+        alice.type(DOWN)
+        alice.wait_for("lobby> typed")
+        alice.type("\x01\x0bone two")  # Ctrl-A, Ctrl-K
+        alice.wait_for("lobby> one two$")
+        alice.type("\x1bb\x0bthree")  # Alt-b, Ctrl-K
+        alice.wait_for("lobby> one three$")
+        alice.type("\x1b\rfour\r")  # Alt-Enter
+        alice.wait_for("alice │ one three", " {11}│ four")
+        alice.type("\x1b[200~a\r\nb\x1b[201~")
+        alice.wait(lambda lines: lines[-2].endswith("lobby> a") and lines[-1] == "b")
+        alice.type("\x15\x7f\x15\x1b[200~" + "\n".join("abcdef") + "\x1b[201~")
+        alice.wait_for(r"Paste 6 lines as one message\? y/n")
+        alice.type("n")
+        alice.wait(lambda lines: lines[-1] == "lobby>")
+        alice.type("\x1b[200~" + "\n".join("uvwxyz") + "\x1b[201~")
+        alice.wait_for("Paste 6 lines")
+        alice.type("y")
+        alice.wait(lambda lines: [line.strip() for line in lines[-6:]] == ["lobby> u", *"vwxyz"])
+        alice.type("\r")
+        alice.wait_for("alice │ u", "│ z$")
+        alice.type("/he\t")
+        alice.wait_for("lobby> /help")
+
+
+def test_scrolling_loads_what_is_older_and_a_search_goes_there(server: Server, home: Path, bob: Client) -> None:
+    make_room(bob, "long", *(f"line {number:03}" for number in range(1, 250)))
+    with sitting(server.port, home, "alice", "long") as alice:
+        alice.wait_for(r"bob │ line 249 ", "alice joined")
+        for _ in range(40):
+            if any("bob made the room" in line for line in alice.lines):
+                break
+            top = next(line for line in alice.talk if "│ line " in line)
+            alice.type(PAGE_UP)
+            alice.wait(
+                lambda lines, top=top: (
+                    alice.talk[0] != top and top != next((x for x in alice.talk if "│ line " in x), "")
+                )
+            )
+        alice.wait_for("bob made the room", r"-MORE \d+-")
+        shown = alice.talk
+        bob.say("long", "something new")
+        alice.wait_for(r"-MORE \d+-")
+        assert alice.talk == shown
+        alice.type(END)
+        alice.wait_for("something new")
+        alice.wait_without("-MORE")
+        alice.type("\x12line 077\r")
+        alice.wait_for('1 found for "line 077"', "> .* long bob │ line 077")
+        alice.type("\r")
+        alice.wait_for("│ line 077 ", "│ line 075 ", "│ line 079 ", "-MORE")
+        for _ in range(3):
+            alice.type(PAGE_DOWN)
+        alice.enter("and back")
+        alice.wait_for("something new", "alice │ and back")
+        alice.resize(50, 20)
+        alice.wait_for(r"#\d+ alice │ and back")
+        alice.type("\x12\x1b")
+        alice.wait(lambda lines: lines[-1] == "long>")
+
+
+def test_what_is_said_without_a_connection_waits_and_is_said_once(home: Path) -> None:
+    with running_server(home) as server:
+        port = server.port
+        with sitting(port, home, "alice") as alice, connect(port, home, "bob", retry=0.05, retry_most=0.1) as bob:
+            bob.request(Join(room="lobby"), Joined)
+            alice.enter("before")
+            alice.wait_for("alice │ before +#")
+            server.stop()
+            alice.wait_for("not connected")
+            alice.enter("into the dark")
+            alice.wait_for("alice │ into the dark +…$", "not connected: 1 line waits")
+            from securechat.config import Config
+            from securechat.limits import Limits
+
+            again = Server(home, Config(port=port, limits=Limits()))
+            again.start()
+            try:
+                alice.wait_for("alice │ into the dark +#")
+                bob.say("lobby", "welcome back")
+                alice.wait_for("bob │ welcome back", " connected ")
+                seen = [line for line in alice.lines if "into the dark" in line]
+                assert len(seen) == 1
+            finally:
+                again.stop()
+
+
+def test_a_refused_line_says_why_and_can_be_sent_again_or_dropped(server: Server, home: Path) -> None:
+    with sitting(server.port, home, "alice") as alice:
+        alice.enter("/msg @nobody hello?")
+        alice.wait_for("failed: Ctrl-t")
+        alice.enter("/join @nobody")
+        alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody")
+        alice.type("\x14")
+        alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody")
+        alice.type("\x18")
+        alice.wait_without("hello\\?")
+
+
+def test_the_bell_rings_for_a_mention_once_and_not_for_what_was_there(server: Server, home: Path, bob: Client) -> None:
+    bob.say("lobby", "alice, are you there?")
+    with sitting(server.port, home, "alice") as alice:
+        alice.wait_for("are you there")
+        assert "\a" not in alice.glass.written
+        bob.say("lobby", "alice!")
+        bob.say("lobby", "alice!!")
+        alice.wait_for("alice!!")
+        assert alice.glass.written.count("\a") == 1
+        alice.enter("/ignore bob")
+        alice.wait_without("alice!!")
+        alice.enter("/ignore")
+        alice.wait_for("Hidden: bob")
+
+
+def test_an_edit_by_another_is_shown_in_its_place(server: Server, home: Path, bob: Client) -> None:
+    with sitting(server.port, home, "alice") as alice:
+        seq = bob.say("lobby", "teh word").seq
+        alice.wait_for("teh word")
+        from securechat.protocols.frames import Ack
+
+        bob.request(Edit(id="e1", room="lobby", seq=seq, text="the word"), Ack)
+        alice.wait_for(f"bob │ the word +edited #{seq}")
+        alice.wait_without("teh word")
