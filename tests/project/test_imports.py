@@ -26,7 +26,7 @@ OFFENCES = {
     "SQLite is the store's": ("server/workers", "import sqlite3"),
     "The command line framework is the command line's": ("server/workers", "import typer"),
     "The terminal is driven from few places": ("client/plain", "import prompt_toolkit"),
-    "The screen is decided before it is drawn: model and rendering know no server and no clock": (
+    "The screen's model and rendering know no server and no clock": (
         "client/screen/rooms",
         "import time",
     ),

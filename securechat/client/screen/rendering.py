@@ -14,16 +14,9 @@ from securechat.client.screen.rooms import OwnLine, Room
 from securechat.client.screen.scrollback import Item, Notice
 from securechat.protocols.frames import (
     AnyRecord,
-    ArchiveRecord,
-    CreateRecord,
     DeleteRecord,
     EditRecord,
-    InviteRecord,
-    JoinRecord,
-    KickRecord,
-    LeaveRecord,
     Message,
-    TopicRecord,
 )
 
 Piece: TypeAlias = tuple[str, str]
@@ -156,23 +149,7 @@ class Renderer:
 
     def _deed(self, record: AnyRecord, width: int) -> list[Row]:
         name = text.name(record.sender)
-        match record:
-            case CreateRecord():
-                deed = "made the room."
-            case JoinRecord():
-                deed = "joined."
-            case LeaveRecord():
-                deed = "left."
-            case TopicRecord():
-                deed = f"set the topic: {text.line(record.text)}" if record.text else "cleared the topic."
-            case InviteRecord():
-                deed = f"invited {text.name(record.target)}."
-            case KickRecord():
-                deed = f"removed {text.name(record.target)}."
-            case ArchiveRecord():
-                deed = "closed the room."
-            case _:
-                raise AssertionError(record)  # an edit and a deletion have no lines of their own
+        deed = text.line(text.deed(record))
         roomy = width >= ROOMY
         lead = f"{self._clock(record.time)} " + (" " * (NAME_COLUMNS - 2) if roomy else "") + "-- "
         gutter = " " * (len(lead) - 2 if not roomy else len(lead)) + f"{BAR} "

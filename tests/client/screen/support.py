@@ -21,7 +21,7 @@ from securechat.client.screen.application import Screen
 from securechat.client.timeouts import Timeouts
 from tests.server.support import PASSWORD
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 """Seconds until a screen that does not show what is waited for has failed the test."""
 
 

@@ -1,22 +1,25 @@
-"""The full screen at work: keys go in, and what a person would see is waited for, with real clients at a real server."""
+"""The full screen at work: keys go in, and what a person would see is waited for, with real clients and a server."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from securechat.client.client import Client
-from securechat.protocols.frames import Create, Created, Edit, Join, Joined
+from securechat.config import Config
+from securechat.limits import Limits
+from securechat.protocols.frames import Ack, Create, Created, Edit, Join, Joined
 from securechat.server.server import Server
-from tests.client.screen.support import connect, sitting
+from tests.client.screen.support import DEADLINE, connect, sitting
 from tests.server.support import make_home, running_server
 
 PAGE_UP, PAGE_DOWN, UP, DOWN, END = "\x1b[5~", "\x1b[6~", "\x1b[A", "\x1b[B", "\x1b[F"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_home(tmp_path_factory.mktemp("screen") / "home")
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return make_home(tmp_path / "home")
 
 
 @pytest.fixture
@@ -106,8 +109,10 @@ def test_rooms_are_counted_visited_and_drafts_kept(server: Server, home: Path, b
         alice.enter("/rooms")
         alice.wait_for(r"-- \* ops: 2 members")
         with connect(server.port, home, "alice") as other:
-            ops = next(state for state in other.rooms() if state.room == "ops")
-            assert ops.read == ops.head
+            alice.type("\x1ba")
+            deadline = time.monotonic() + DEADLINE
+            while (ops := next(state for state in other.rooms() if state.room == "ops")).read < ops.head:
+                assert time.monotonic() < deadline, ops
 
 
 def test_history_is_read_and_edited_line_by_line(server: Server, home: Path) -> None:
@@ -151,16 +156,10 @@ def test_scrolling_loads_what_is_older_and_a_search_goes_there(server: Server, h
     make_room(bob, "long", *(f"line {number:03}" for number in range(1, 250)))
     with sitting(server.port, home, "alice", "long") as alice:
         alice.wait_for(r"bob │ line 249 ", "alice joined")
-        for _ in range(40):
-            if any("bob made the room" in line for line in alice.lines):
-                break
-            top = next(line for line in alice.talk if "│ line " in line)
+        while not any("bob made the room" in line for line in alice.lines):
+            was = alice.talk
             alice.type(PAGE_UP)
-            alice.wait(
-                lambda lines, top=top: (
-                    alice.talk[0] != top and top != next((x for x in alice.talk if "│ line " in x), "")
-                )
-            )
+            alice.wait(lambda _, was=was: alice.talk != was, "the page above")  # type: ignore[misc]
         alice.wait_for("bob made the room", r"-MORE \d+-")
         shown = alice.talk
         bob.say("long", "something new")
@@ -194,9 +193,6 @@ def test_what_is_said_without_a_connection_waits_and_is_said_once(home: Path) ->
             alice.wait_for("not connected")
             alice.enter("into the dark")
             alice.wait_for("alice │ into the dark +…$", "not connected: 1 line waits")
-            from securechat.config import Config
-            from securechat.limits import Limits
-
             again = Server(home, Config(port=port, limits=Limits()))
             again.start()
             try:
@@ -240,8 +236,6 @@ def test_an_edit_by_another_is_shown_in_its_place(server: Server, home: Path, bo
     with sitting(server.port, home, "alice") as alice:
         seq = bob.say("lobby", "teh word").seq
         alice.wait_for("teh word")
-        from securechat.protocols.frames import Ack
-
         bob.request(Edit(id="e1", room="lobby", seq=seq, text="the word"), Ack)
         alice.wait_for(f"bob │ the word +edited #{seq}")
         alice.wait_without("teh word")
