@@ -12,6 +12,7 @@ from socket import socket
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
 from securechat.config import Config
+from securechat.counters import ListenerCounts
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
 from securechat.journal.local import LocalOrder
@@ -26,6 +27,7 @@ from securechat.server.indexer import Indexer
 from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
 from securechat.server.locking import only_server
+from securechat.server.metrics import metrics_route
 from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
@@ -158,13 +160,13 @@ class Server:
             part.start()
             parts.callback(part.stop)
         if config.http_port is not None:
-            self._start_http(config.http_port, journal)
+            self._start_http(config.http_port, listener.counts)
 
-    def _start_http(self, port: int, journal: Journal) -> None:
-        certificate = self.services.certificate
+    def _start_http(self, port: int, listener: ListenerCounts) -> None:
+        certificate, journal = self.services.certificate, self.services.journal
         health = Health(self._home, journal, lambda: certificate.expires, self._asked_to_stop.is_set)
         # A part that answers over HTTP adds its routes here.
-        http = HttpListener(self._config.http_host, port, [*health.routes()])
+        http = HttpListener(self._config.http_host, port, [*health.routes(), metrics_route(self.services, listener)])
         self.http_port = http.port
         http.start()
         self._parts.callback(http.stop)

@@ -24,6 +24,7 @@ OFFENCES = {
     "Rules and frames are pure: no socket, thread, file or clock": ("chat/names", "import time"),
     "TLS is touched by the certificates and by whoever owns a socket": ("server/workers", "import ssl"),
     "SQLite is the store's": ("server/workers", "import sqlite3"),
+    "Prometheus is the metrics'": ("server/workers", "import prometheus_client"),
     "The command line framework is the command line's": ("server/workers", "import typer"),
     "The terminal is driven from few places": ("client/plain", "import prompt_toolkit"),
     "The screen's model and rendering know no server and no clock": (

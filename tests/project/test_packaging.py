@@ -37,6 +37,7 @@ def test_the_declared_ranges_are_those_that_were_chosen() -> None:
         "prompt_toolkit>=3.0.53,<4",
     }
     assert {Requirement(tool).name for tool in project["optional-dependencies"]["dev"]} == {
+        "prometheus-client",
         "pytest",
         "trustme",
         "hypothesis",
