@@ -101,6 +101,7 @@ def test_the_next_batch_waits_until_the_last_one_is_written_out(opened: Opener, 
         hold_back(running)
         running.propose(said("zoe", "1"))
         running.propose(said("zoe", "2"))
+        assert running.journal.waiting == 2
         assert running.readers.batches.empty()
         let_go(running)
         assert seqs(running.readers.next()) == [2, 3]

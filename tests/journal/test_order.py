@@ -25,6 +25,7 @@ def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(make_order: 
     assert origins(order.take(2)) == [1, 2]
     assert order.waiting == 1
     assert origins(order.take(2)) == [3]
+    assert order.waiting == 0
 
 
 def test_a_full_order_takes_all_of_a_list_or_nothing_of_it(make_order: MakeOrder) -> None:
