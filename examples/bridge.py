@@ -1,22 +1,23 @@
 """The skeleton of a bridge: a room here, and anything else at the other end that can read and write lines of JSON.
 
-    python examples/bridge.py ROOM CURSOR_FILE
+    python examples/bridge.py ROOM
 
 What is said in the room goes to stdout as `{"id", "sender", "text"}`, and what comes from stdin in the same form is
-said in the room. Nothing is lost or doubled over breaks and restarts: where the reading stands is in CURSOR_FILE, and
-what comes from the other end keeps its id. Replace `Other` with the network that you bridge to.
+said in the room. Nothing is lost over breaks and restarts: the server remembers how far the bridge has got, and what
+comes from the other end keeps its id. Replace `Other` with the network that you bridge to.
 """
 
 import json
-import os
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import securechat
 from securechat import Client
 from securechat.errors import Refused
+
+CONSUMER = "bridge"
+"""Under this name the server remembers how far it got in each room."""
 
 
 class Other:
@@ -41,24 +42,21 @@ def inward(client: Client, room: str, other: Other) -> None:
     client.close()
 
 
-def outward(client: Client, room: str, other: Other, cursor: Path) -> None:
-    """From here to there, from where it stood the last time."""
-    after = int(cursor.read_text()) if cursor.exists() else None
-    for message in client.messages(room, after=after):
+def outward(client: Client, room: str, other: Other) -> None:
+    """From here to there, from where it stood the last time; the first time, from what is new."""
+    for message in client.messages(room, after=client.cursor(room, CONSUMER) or None):
         if message.sender != client.welcome.username:  # what the bridge itself said came from there
             other.say(f"{room}-{message.seq}", message.sender, message.text)
-        fresh = cursor.with_suffix(".new")
-        fresh.write_text(str(message.seq))
-        os.replace(fresh, cursor)
+        client.advance(room, CONSUMER, message.seq)
 
 
-def main(room: str, cursor: Path) -> None:
+def main(room: str) -> None:
     """Carry both ways until the other end closes."""
     other = Other()
     with securechat.connect() as client:
         threading.Thread(target=inward, args=(client, room, other), daemon=True).start()
-        outward(client, room, other, cursor)
+        outward(client, room, other)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1])

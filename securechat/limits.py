@@ -24,6 +24,10 @@ TOPIC_BYTES: Final = 512
 TOKENS_PER_ACCOUNT: Final = 20
 """Session tokens of one account: more devices than a person has; past it, the oldest is revoked."""
 
+CURSORS_PER_ACCOUNT: Final = 256
+"""Cursors that consumers of one account keep, all rooms together: more bots and rooms than anybody runs as one
+account. Past it a new one is refused, because to forget an old one would lose messages."""
+
 INVITATIONS: Final = 1_000
 """Invitations that a server remembers. Past it the oldest that is no longer open is forgotten, and where all are open,
 no other is issued."""

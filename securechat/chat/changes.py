@@ -22,7 +22,7 @@ from securechat.chat.model import (
     Unchanged,
 )
 from securechat.errors import Code
-from securechat.limits import EXPIRED_AT_ONCE
+from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
 
 
 class Holdings(Invitations, Protocol):
@@ -32,8 +32,12 @@ class Holdings(Invitations, Protocol):
         """The room with this key as it is after all that was decided."""
         ...
 
-    def mark(self, account: str, room: str) -> int:
-        """Up to where the account has read the room; 0 where it never said."""
+    def mark(self, account: str, place: str) -> int:
+        """Up to where the account, or a consumer of it, has read (`Mark.place`); 0 where it never said."""
+        ...
+
+    def consumers(self, account: str) -> int:
+        """How many cursors the consumers of the account have, all rooms together."""
         ...
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
@@ -75,10 +79,13 @@ def _mark(state: Holdings, mark: Mark) -> Outcome:
         return Rejected(Code.NO_SUCH_ROOM, f"There is no room {mark.room}.")
     if mark.account not in room.members:
         return Rejected(Code.NOT_MEMBER, f"Join {mark.room} first.")
-    seq = min(mark.seq, room.head)
-    if seq <= state.mark(mark.account, mark.room):
+    seq, before = min(mark.seq, room.head), state.mark(mark.account, mark.place)
+    if seq <= before:
         return Unchanged(mark.room)
-    return Changed(Mark(mark.account, mark.room, seq))
+    if mark.consumer and not before and state.consumers(mark.account) >= CURSORS_PER_ACCOUNT:
+        what = f"{CURSORS_PER_ACCOUNT} cursors of {mark.account}'s consumers are kept already; use one of their names."
+        return Rejected(Code.FORBIDDEN, what)
+    return Changed(Mark(mark.account, mark.room, seq, mark.consumer))
 
 
 def _expire(state: Holdings, expiry: Expire) -> Outcome:

@@ -83,11 +83,18 @@ class Proposal(msgspec.Struct, frozen=True, tag=str.lower):
 
 
 class Mark(msgspec.Struct, frozen=True, tag=str.lower):
-    """The account has read the room up to `seq`; the greatest counts."""
+    """The account has read the room up to `seq`; the greatest counts. With a `consumer` it is that program of the
+    account that has got so far, and the account's own marker is another."""
 
     account: str
     room: str
     seq: int
+    consumer: str = ""
+
+    @property
+    def place(self) -> str:
+        """What it marks, of what the account has marks of: the room, or `room/consumer`. No name holds a slash."""
+        return f"{self.room}/{self.consumer}" if self.consumer else self.room
 
 
 class Grant(msgspec.Struct, frozen=True, tag=str.lower):

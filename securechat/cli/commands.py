@@ -13,4 +13,5 @@ from securechat.cli import rooms as rooms
 from securechat.cli import send as send
 from securechat.cli import serve as serve
 from securechat.cli import settings as settings
+from securechat.cli import tail as tail
 from securechat.cli import users as users

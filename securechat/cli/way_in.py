@@ -1,5 +1,6 @@
 """How a command for scripts comes in to a server: which one, and as whom. It knows no command."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,12 +52,12 @@ class WayIn:
             address = profiles.get(profiles.chosen(self._profile)).address
         return f"{address.username}@{address}"
 
-    def connect(self, outbox: Path | None = None, *, lock_seconds: float = 0.0) -> "Client":
-        """Come in; `outbox` is a folder, and waits so long for another process to give it back. Raises what `reach`
-        does."""
+    def connect(self, outbox: Path | None = None, *, lock_seconds: float = 0.0, outage: float = math.inf) -> "Client":
+        """Come in; `outbox` is a folder, and waits so long for another process to give it back; `outage` is how long it
+        tries to come back after a loss. Raises what `reach` does."""
         from securechat.client.timeouts import Timeouts
 
-        timeouts = Timeouts(outbox=lock_seconds)
+        timeouts = Timeouts(outbox=lock_seconds, outage=outage)
         return reach(
             self._server,
             self._profile,

@@ -25,12 +25,15 @@ from securechat.client.timeouts import Timeouts
 from securechat.errors import Unreachable
 from securechat.protocols.frames import (
     Answer,
+    AnyRecord,
     AnyRequest,
     Found,
     History,
     Login,
     Message,
     Page,
+    Read,
+    ReadMarker,
     Redeem,
     Resume,
     RoomList,
@@ -241,8 +244,30 @@ class Client:
         closed or the account leaves the room. Raises Refused where it may not read the room, ChainBroken where what is
         read is not what was recorded, and what else ended the client.
         """
-        records = Following(self._exchange, room, after, self.timeouts.answer).records()
-        return (record for record in records if isinstance(record, Message))
+        return (record for record in self.records(room, after=after) if isinstance(record, Message))
+
+    def records(self, room: str, *, after: int | None = None) -> Iterator[AnyRecord]:
+        """As `messages`, and what else is recorded in the room: who came, edits, deletions."""
+        return Following(self._exchange, room, after, self.timeouts.answer).records()
+
+    def cursor(self, room: str, consumer: str) -> int:
+        """The number up to which a consumer of this account has got in a room; 0 where it never said.
+
+        Raises Refused, Unreachable.
+        """
+        return self.request(Read(room=room, seq=0, consumer=consumer), ReadMarker).seq
+
+    def advance(self, room: str, consumer: str, seq: int) -> None:
+        """Have the server remember, on its disk, that a consumer of this account has got so far; never back.
+
+        Raises Refused, Unreachable.
+        """
+        self.request(Read(room=room, seq=seq, consumer=consumer), ReadMarker)
+
+    @property
+    def is_in(self) -> bool:
+        """Whether there is a connection now, and the server has let us in."""
+        return self._exchange.is_in
 
     def history(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
         """One page of a room's past: the newest records, or those next to `before` or `after`; up to PAGE_RECORDS.

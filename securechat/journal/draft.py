@@ -39,7 +39,7 @@ class Before(Protocol):
 
     @property
     def marks_of(self) -> Mapping[str, Mapping[str, int]]:
-        """By account and room."""
+        """By account and place (`Mark.place`)."""
         ...
 
     @property
@@ -107,8 +107,8 @@ class Draft:
         """Room and number of each message whose text, and that of its edits, is erased."""
         self.expired: dict[str, int] = {}
         """By room: up to which number its records are gone."""
-        self.marks: dict[tuple[str, str], int] = {}
-        """By account and room: the read markers that moved."""
+        self.marks: dict[tuple[str, str], Mark] = {}
+        """By account and place: the read markers and the consumers' cursors that moved."""
         self.tokens: dict[bytes, Token | None] = {}
         """By hash: the tokens that came, and None for those that went."""
         self.holders: dict[str, tuple[bytes, ...]] = {}
@@ -155,9 +155,15 @@ class Draft:
         record = self._named[key]
         return None if record is None else self._as_it_is(record)
 
-    def mark(self, account: str, room: str) -> int:
-        """Up to where the account has read the room; 0 where it never said."""
-        return self.marks.get((account, room)) or self._before.marks_of.get(account, {}).get(room, 0)
+    def mark(self, account: str, place: str) -> int:
+        """Up to where the account, or a consumer of it, has read (`Mark.place`); 0 where it never said."""
+        moved = self.marks.get((account, place))
+        return moved.seq if moved else self._before.marks_of.get(account, {}).get(place, 0)
+
+    def consumers(self, account: str) -> int:
+        """How many cursors the consumers of the account have, all rooms together."""
+        places = {place for place in self._before.marks_of.get(account, ()) if "/" in place}
+        return len(places | {mark.place for mark in self.marks.values() if mark.account == account and mark.consumer})
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
         """The hashes of the account's tokens, the oldest first."""
@@ -192,7 +198,7 @@ class Draft:
         """Let what follows in the batch see this change; `now` is milliseconds since 1970 UTC."""
         match change:
             case Mark():
-                self.marks[change.account, change.room] = change.seq
+                self.marks[change.account, change.place] = change
             case Grant():
                 self.tokens[change.token_hash] = Token(change.account, change.device, now)
                 mine = (*self.tokens_of(change.account), change.token_hash)

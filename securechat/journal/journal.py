@@ -187,7 +187,7 @@ class Journal:
         self._note_space(None)
         self._count(records, time.perf_counter() - began)
         self._committed.accept(draft)
-        marks = [Mark(account, room, seq) for (account, room), seq in draft.marks.items()]
+        marks = list(draft.marks.values())
         return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked)
 
     def _commit(self, draft: Draft, records: list[Record]) -> None:
@@ -197,7 +197,7 @@ class Journal:
             draft.members,
             deleted=draft.deleted,
             expired=draft.expired,
-            marks=draft.marks,
+            marks=draft.marks.values(),
             tokens=draft.tokens,
             invitations=draft.invited,
         )

@@ -80,6 +80,13 @@ SECOND: Final = (
         expires INTEGER NOT NULL,
         state TEXT NOT NULL
     )""",
+    """CREATE TABLE cursors (
+        account TEXT NOT NULL,
+        consumer TEXT NOT NULL,
+        room INTEGER NOT NULL REFERENCES rooms (number),
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (account, consumer, room)
+    ) WITHOUT ROWID""",
 )
 
 STEPS: Final = (FIRST, SECOND)

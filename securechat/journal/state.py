@@ -3,13 +3,13 @@
 Only the journal's thread changes it. It decides nothing and writes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
-from securechat.chat.model import Invitation, Room, Token
+from securechat.chat.model import Invitation, Mark, Room, Token
 from securechat.journal.draft import Draft
 from securechat.journal.store import Store
 
@@ -28,7 +28,7 @@ class View(msgspec.Struct, frozen=True):
     rooms: Mapping[str, Room]
     rooms_of: Mapping[str, frozenset[str]]
     marks_of: Mapping[str, Mapping[str, int]]
-    """By account and room, up to where it was read."""
+    """By account and place (`Mark.place`), up to where it was read."""
     tokens: Mapping[bytes, Token]
     """By their hash; the tokens that are in force."""
     tokens_of: Mapping[str, tuple[bytes, ...]]
@@ -48,7 +48,7 @@ class Committed:
                 rooms_of.setdefault(account, set()).add(room.name)
         marks: dict[str, dict[str, int]] = {}
         for mark in store.marks():
-            marks.setdefault(mark.account, {})[mark.room] = mark.seq
+            marks.setdefault(mark.account, {})[mark.place] = mark.seq
         tokens = store.tokens()
         tokens_of: dict[str, tuple[bytes, ...]] = {}
         for token_hash, token in tokens.items():
@@ -72,7 +72,7 @@ class Committed:
         """Show everybody what was committed."""
         self._rooms = _replaced(self._rooms, draft.rooms)
         self._rooms_of = _replaced(self._rooms_of, self._entered(draft.members))
-        self._marks_of = _replaced(self._marks_of, self._read(draft.marks))
+        self._marks_of = _replaced(self._marks_of, self._read(draft.marks.values()))
         if draft.tokens:
             tokens = {key: token for key, token in self._tokens.items() if key not in draft.tokens}
             self._tokens = tokens | {key: token for key, token in draft.tokens.items() if token is not None}
@@ -91,12 +91,12 @@ class Committed:
                 changed[account].discard(room)
         return {account: frozenset(names) for account, names in changed.items()}
 
-    def _read(self, marks: Mapping[tuple[str, str], int]) -> dict[str, Mapping[str, int]]:
+    def _read(self, marks: Iterable[Mark]) -> dict[str, Mapping[str, int]]:
         changed: dict[str, dict[str, int]] = {}
-        for (account, room), seq in marks.items():
-            if account not in changed:
-                changed[account] = dict(self._marks_of.get(account, {}))
-            changed[account][room] = seq
+        for mark in marks:
+            if mark.account not in changed:
+                changed[mark.account] = dict(self._marks_of.get(mark.account, {}))
+            changed[mark.account][mark.place] = mark.seq
         return {account: MappingProxyType(mine) for account, mine in changed.items()}
 
     def _show(self) -> None:

@@ -67,6 +67,9 @@ _DROP_MEMBER: Final = "DELETE FROM members WHERE room = ? AND account = ?"
 _SAVE_MARK: Final = """
     INSERT INTO marks (account, room, seq) VALUES {rows}
     ON CONFLICT (account, room) DO UPDATE SET seq = excluded.seq"""
+_SAVE_CURSOR: Final = """
+    INSERT INTO cursors (account, consumer, room, seq) VALUES {rows}
+    ON CONFLICT (account, consumer, room) DO UPDATE SET seq = excluded.seq"""
 _GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES {rows}"
 _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _SAVE_INVITATION: Final = """
@@ -118,8 +121,10 @@ class Store:
         return list(rooms.values())
 
     def marks(self) -> list[Mark]:
-        """Read every read marker. Raises StorageFailed."""
-        return [Mark(*row) for row in self._read("SELECT account, name, seq FROM marks JOIN rooms ON room = number")]
+        """Read every read marker, and every cursor of a consumer. Raises StorageFailed."""
+        rows = self._read("SELECT account, name, seq FROM marks JOIN rooms ON room = number")
+        rows += self._read("SELECT account, name, seq, consumer FROM cursors JOIN rooms ON room = number")
+        return [Mark(*row) for row in rows]
 
     def tokens(self) -> dict[bytes, Token]:
         """Read every token that is in force, by its hash, in the order they were granted. Raises StorageFailed."""
@@ -157,7 +162,7 @@ class Store:
         *,
         deleted: Collection[tuple[str, int]] = (),
         expired: Mapping[str, int] = NOTHING,
-        marks: Mapping[tuple[str, str], int] = NOTHING,
+        marks: Collection[Mark] = (),
         tokens: Mapping[bytes, Token | None] = NOTHING,
         invitations: Mapping[bytes, Invitation | None] = NOTHING,
     ) -> None:
@@ -166,7 +171,7 @@ class Store:
         `rooms` are those that changed, as they are now; `members` says by room and account who came and who went;
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
-        by account and room, `tokens` by hash (None: revoked), `invitations` by their secret's (None: forgotten).
+        those that moved; `tokens` are by hash (None: revoked), `invitations` by their secret's (None: forgotten).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
@@ -178,7 +183,8 @@ class Store:
             (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
             (_SAVE_RECORD, [(numbers[record.room], *_record_columns(record)) for record in records]),
             (ERASE, [(numbers[room], seq) for room, seq in deleted]),
-            (_SAVE_MARK, [(account, numbers[room], seq) for (account, room), seq in marks.items()]),
+            (_SAVE_MARK, [(mark.account, numbers[mark.room], mark.seq) for mark in marks if not mark.consumer]),
+            (_SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
             (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
         ]

@@ -125,10 +125,12 @@ class Ack(Answer, frozen=True, kw_only=True, tag="ack"):
 
 
 class ReadMarker(Answer, frozen=True, kw_only=True, tag="read"):
-    """The server answers `read`, and tells the other sessions of the account: it has read the room up to `seq`."""
+    """The server answers `read`: the account, or this `consumer` of it, has read the room up to `seq`. The account's
+    other sessions are told of the account's own."""
 
     room: str
     seq: int
+    consumer: str = ""
 
 
 class Page(Answer, frozen=True, kw_only=True, tag="page"):

@@ -168,10 +168,12 @@ class Delete(Request, frozen=True, kw_only=True, tag="delete"):
 
 
 class Read(Request, frozen=True, kw_only=True, tag="read"):
-    """The client says that its account has read a room up to `seq`; a smaller number than before changes nothing."""
+    """The client says that its account, or one `consumer` of it, has read a room up to `seq`; a smaller number than
+    before changes nothing."""
 
     room: RoomName
     seq: Seq
+    consumer: Username = ""
 
 
 class Search(Request, frozen=True, kw_only=True, tag="search"):

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from securechat.chat.model import Mark
-from securechat.chat.names import is_direct
+from securechat.chat.names import NAME_RULE, is_direct, is_username
+from securechat.errors import Code
 from securechat.protocols import frames
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ def delete(asked: "Requests", request: frames.Delete) -> None:
 
 def read(asked: "Requests", request: frames.Read) -> None:
     """Remember how far the account has read; not further than there is something to read."""
+    if request.consumer and not is_username(request.consumer):
+        asked.session.refuse(request.ref, Code.BAD_NAME, f"A consumer's name has {NAME_RULE}.")
+        return
     room = asked.own_room(request.room, request.ref)
     if room is not None:
-        asked.submit(Mark(asked.username, room.name, min(request.seq, room.head)), request.ref)
+        seq = min(request.seq, room.head)
+        asked.submit(Mark(asked.username, room.name, seq, request.consumer), request.ref)

@@ -359,9 +359,11 @@ class Reactor:
         asked = {
             (origin.session, origin.proposal.room)
             for origin, _ in batch.outcomes
-            if isinstance(origin, Origin) and isinstance(origin.proposal, Mark)
+            if isinstance(origin, Origin) and isinstance(origin.proposal, Mark) and not origin.proposal.consumer
         }
         for mark in batch.marks:
+            if mark.consumer:
+                continue  # a program's, and nobody else's
             event = ReadMarker(room=shown_room(mark.room, mark.account), seq=mark.seq)
             for session in self._sessions.get(mark.account, ()):
                 if (session, mark.room) not in asked:

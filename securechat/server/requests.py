@@ -94,8 +94,10 @@ class Requests:
             self.session.refuse(ref, outcome.code, outcome.message)
         elif isinstance(proposal, Mark):
             marked = outcome.change if isinstance(outcome, Changed) and isinstance(outcome.change, Mark) else proposal
+            # A cursor that was never set is answered with 0, not with how far it was asked to be.
+            seq = self.read_up_to(marked.place, marked.seq if isinstance(outcome, Changed) else 0)
             room = shown_room(marked.room, self.username)
-            self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=self.read_up_to(marked.room, marked.seq)))
+            self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=seq, consumer=marked.consumer))
         elif isinstance(proposal, Proposal):
             self._answer(proposal, ref, outcome)
 
@@ -169,10 +171,10 @@ class Requests:
             hash=text_of_bytes(room.hash),
         )
 
-    def read_up_to(self, room: str, at_least: int = 0) -> int:
-        """How far this account has read the room."""
+    def read_up_to(self, place: str, at_least: int = 0) -> int:
+        """How far this account has read the room, or a consumer of it (`Mark.place`)."""
         marks = self.services.view.marks_of.get(self.username, {})
-        return max(at_least, marks.get(room, 0))
+        return max(at_least, marks.get(place, 0))
 
     def key(self, shown: str) -> str:
         """The key of the room that this account sees under this name."""

@@ -8,9 +8,9 @@ import pytest
 from securechat.chat.changes import decide_change, revoked
 from securechat.chat.model import Changed, Expire, Grant, Invitation, Issue, Mark, Rejected, Revoke, Room, Unchanged
 from securechat.errors import Code
-from securechat.limits import EXPIRED_AT_ONCE
+from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
 
-KITCHEN = Room("kitchen", members=frozenset({"mia"}), head=10)
+KITCHEN = Room("kitchen", members=frozenset({"mia", "tim"}), head=10)
 VAULT = Room("vault", private=True, members=frozenset({"mia"}), head=10)
 LONG = Room("long", head=10_000, base=100)
 
@@ -25,8 +25,11 @@ class Held:
     def room(self, name: str) -> Room | None:
         return {room.name: room for room in (KITCHEN, VAULT, LONG)}.get(name)
 
-    def mark(self, account: str, room: str) -> int:
-        return 4 if (account, room) == ("mia", "kitchen") else 0
+    def mark(self, account: str, place: str) -> int:
+        return {("mia", "kitchen"): 4, ("tim", "kitchen/bot"): 2}.get((account, place), 0)
+
+    def consumers(self, account: str) -> int:
+        return CURSORS_PER_ACCOUNT if account == "tim" else 0
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
         return (b"one", b"two") if account == "mia" else ()
@@ -54,6 +57,15 @@ def test_only_who_is_in_a_room_marks_it(account: str, room: str, code: Code) -> 
     outcome = decide_change(Held(), Mark(account, room, 5), NOW)
     assert isinstance(outcome, Rejected)
     assert outcome.code is code
+
+
+def test_a_consumers_cursor_is_its_own_and_new_ones_have_a_limit() -> None:
+    assert decide_change(Held(), Mark("mia", "kitchen", 3, "bot"), NOW) == Changed(Mark("mia", "kitchen", 3, "bot"))
+    assert decide_change(Held(), Mark("mia", "kitchen", 0, "bot"), NOW) == Unchanged("kitchen")
+    assert decide_change(Held(), Mark("tim", "kitchen", 99, "bot"), NOW) == Changed(Mark("tim", "kitchen", 10, "bot"))
+    outcome = decide_change(Held(), Mark("tim", "kitchen", 3, "another"), NOW)
+    assert isinstance(outcome, Rejected)
+    assert outcome.code is Code.FORBIDDEN
 
 
 def test_a_token_is_granted_once() -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from securechat.server.server import Server
 from tests.project.tree import ROOT
@@ -47,12 +46,13 @@ def test_a_build_is_told_once_however_often_it_is_run(server: Server) -> None:
         assert (run.returncode, out) == (code, "" if code else "lobby 2\n"), err
 
 
-def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
-    cursor = tmp_path / "cursor"
-    cursor.write_text("1")
+def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server) -> None:
+    with peer(server, "alice") as alice:
+        alice.send({"type": "read", "room": "lobby", "seq": 1, "consumer": "bridge"})
+        assert alice.expect("read", "error")["type"] == "read"
     with peer(server, "bob", room="lobby") as bob:
         bob.say("one", id="one")
-        with example("bridge", "lobby", str(cursor)) as bridge:
+        with example("bridge", "lobby") as bridge:
             assert bridge.stdin
             assert bridge.stdout
             assert json.loads(bridge.stdout.readline()) == {"id": "lobby-3", "sender": "bob", "text": "one"}
@@ -64,7 +64,7 @@ def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server, tmp
             _, err = bridge.communicate(timeout=DEADLINE)  # the other end closes
             assert (bridge.returncode, err) == (0, "")
         bob.say("three", id="three")
-        with example("bridge", "lobby", str(cursor)) as bridge:
+        with example("bridge", "lobby") as bridge:
             assert bridge.stdout
             assert json.loads(bridge.stdout.readline())["text"] == "three"
             bridge.communicate(timeout=DEADLINE)

@@ -23,6 +23,7 @@ def test_what_the_page_shows_happens(
         "3 stored",
         "2 alice build 512 is green (replay)",
         "3 alice and deployed (replay)",
+        "True",
         "3 False ['lobby'] ('alice',)",
         "no-such-room",
     ]

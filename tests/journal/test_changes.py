@@ -11,7 +11,7 @@ from securechat.chat.model import Changed, Grant, Mark, Proposal, Rejected, Revo
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
 from securechat.journal.draft import Membership, Revoked
-from securechat.limits import TOKENS_PER_ACCOUNT
+from securechat.limits import CURSORS_PER_ACCOUNT, TOKENS_PER_ACCOUNT
 from tests.journal.conftest import Opener
 from tests.journal.faults import break_store
 from tests.journal.support import RunningJournal, change, said
@@ -48,6 +48,27 @@ def test_the_greatest_of_many_markers_counts_and_is_told_once(running: RunningJo
     batch = running.settle(Mark("alice", LOBBY, 1), Mark("alice", LOBBY, 3), Mark("alice", LOBBY, 2))
     assert batch.marks == [Mark("alice", LOBBY, 3)]
     assert [type(outcome) for _, outcome in batch.outcomes] == [Changed, Changed, Unchanged]
+
+
+def test_a_consumers_cursor_is_kept_beside_the_accounts_own_marker(
+    opened: Opener, path: Path, running: RunningJournal
+) -> None:
+    batch = running.settle(Mark("alice", LOBBY, 3), Mark("alice", LOBBY, 1, "bot"), Mark("alice", LOBBY, 2, "bot"))
+    assert batch.marks == [Mark("alice", LOBBY, 3), Mark("alice", LOBBY, 2, "bot")]
+    assert running.settle(Mark("alice", LOBBY, 1, "bot"), Mark("alice", LOBBY, 1, "other")).marks == [
+        Mark("alice", LOBBY, 1, "other")
+    ]
+    running.close()
+    with opened(path) as again:
+        assert again.journal.view.marks_of == {"alice": {LOBBY: 3, f"{LOBBY}/bot": 2, f"{LOBBY}/other": 1}}
+        assert again.outcome(Mark("alice", LOBBY, 2, "bot")) == Unchanged(LOBBY)
+
+
+def test_consumers_have_a_limit_that_a_batch_counts_too(running: RunningJournal) -> None:
+    many = [Mark("alice", LOBBY, 1, f"c{number}") for number in range(CURSORS_PER_ACCOUNT)]
+    running.settle(*many[:-1])
+    batch = running.settle(many[-1], Mark("alice", LOBBY, 1, "more"), Mark("alice", LOBBY, 2, "c0"))
+    assert [type(outcome) for _, outcome in batch.outcomes] == [Changed, Rejected, Changed]
 
 
 def test_markers_of_several_rooms_do_not_disturb_each_other(running: RunningJournal) -> None:

@@ -411,6 +411,7 @@ def test_an_id_that_is_used_twice_is_found_at_its_second_use(path: Path) -> None
     [
         ("INSERT INTO members VALUES (99, 'bob')", "members"),
         ("INSERT INTO marks VALUES ('bob', 99, 1)", "marks"),
+        ("INSERT INTO cursors VALUES ('bob', 'bot', 99, 1)", "cursors"),
         ("UPDATE records SET room = 99 WHERE room = 1 AND seq = 1", "records"),
     ],
 )
