@@ -4,6 +4,7 @@ can only print line by line. It joins the talk with its face and the threads tha
 
 import os
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -92,6 +93,7 @@ def _converse_on_paper(client: Client, rooms: list[str]) -> None:
         talk.listen()
     finally:
         client.close()
+        paper.ask("")
     if failures:
         raise failures[0]
 
@@ -136,3 +138,12 @@ class _Paper:
 
     def refresh(self) -> None:
         """Nothing that was printed can be changed."""
+
+    def ask(self, question: str) -> None:
+        """What is typed is not echoed until the question is empty."""
+        if question:
+            self.show(text.system(question))
+        terminal = sys.stdin.fileno()
+        mode = termios.tcgetattr(terminal)
+        mode[3] = mode[3] & ~termios.ECHO if question else mode[3] | termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSADRAIN, mode)

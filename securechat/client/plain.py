@@ -11,6 +11,7 @@ from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
 from securechat.client.deeds import carry_out, count_members, found_lines
 from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.password_change import PasswordChange
 from securechat.client.pending import Pending
 from securechat.errors import Code, Refused, SecurechatError, UsageError
 from securechat.protocols.frames import (
@@ -52,6 +53,10 @@ class Face(Protocol):
         """The room or the pending lines are others now."""
         ...
 
+    def ask(self, question: str) -> None:
+        """What is typed next answers this, and nobody is to see it; an empty question: it is a line again."""
+        ...
+
 
 class Talk:
     """One person's conversation: `open` it and `enter` lines on one thread while another one `listen`s."""
@@ -68,6 +73,7 @@ class Talk:
         self._rooms = {state.room for state in client.welcome.rooms}
         self._said: tuple[Pending, ...] = ()
         self._ignored: set[str] = set()
+        self._change: PasswordChange | None = None
         self._shown: dict[str, int] = {}
         self._held: dict[str, list[AnyRecord]] = {}
 
@@ -96,6 +102,9 @@ class Talk:
 
     def enter(self, typed: str) -> bool:
         """Say a typed line or carry out the command; what goes wrong is shown. False when the person wants to leave."""
+        if self._change is not None:
+            self._answer(self._change, typed)
+            return True
         try:
             meant = read(typed)
             if isinstance(meant, Say):
@@ -110,6 +119,9 @@ class Talk:
 
     def prompt(self) -> str:
         """What stands before the input."""
+        change = self._change
+        if change is not None and change.question:
+            return change.question
         return f"{text.name(self.room) if self.room else 'no room'}> "
 
     def pending(self) -> list[str]:
@@ -197,6 +209,9 @@ class Talk:
                     self._tell(line)
             case "ignore":
                 self._tell(self._ignore(arguments))
+            case "password":
+                self._change = PasswordChange(self._client)
+                self._face.ask(self._change.question)
             case "help":
                 for command in COMMANDS.values():
                     if not command.screen:
@@ -219,6 +234,15 @@ class Talk:
         if arguments:
             self._ignored ^= {arguments[0].removeprefix("@")}
         return f"Hidden, until you leave: {', '.join(map(text.name, sorted(self._ignored))) or 'nobody'}."
+
+    def _answer(self, change: PasswordChange, typed: str) -> None:
+        kept = change.answer(typed)
+        if kept is None and change.question:
+            self._face.ask(change.question)
+            return
+        self._change = None
+        self._face.ask("")
+        self._tell(kept or change.make())
 
     def _say(self, room: str, said: str, reply_to: int | None = None) -> None:
         line = self._client.send(room or self._current(), said, reply_to=reply_to)

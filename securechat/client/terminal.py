@@ -28,7 +28,7 @@ from prompt_toolkit.layout import (
     Layout,
     Window,
 )
-from prompt_toolkit.layout.processors import BeforeInput
+from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor, Processor
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 WAITING: Final = 256
@@ -58,11 +58,12 @@ class Terminal:
         self._has_ended = False
         self._is_stopped = False
         self._error: BaseException | None = None
+        self._is_hidden = False
         # No requests for the cursor's position: the answer would come as keyboard input. No bell from the editor.
         self._output = Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False, enable_bell=False)
         self._input = Buffer(history=InMemoryHistory(), multiline=False, accept_handler=self._accept)
         self._app: Application[None] = Application(
-            layout=_layout(self._input, prompt, pending),
+            layout=_layout(self._input, prompt, pending, lambda: self._is_hidden),
             key_bindings=self._keys(),
             output=self._output,
             erase_when_done=True,
@@ -88,6 +89,11 @@ class Terminal:
         """Draw prompt and pending lines anew, on any thread."""
         with self._changed:
             self._post(self._app.invalidate)
+
+    def ask(self, question: str) -> None:
+        """Show stars for what is typed, on any thread, until the question is empty; the prompt has the question."""
+        self._is_hidden = bool(question)
+        self.refresh()
 
     def typed(self) -> str | None:
         """Wait for the next line that the person enters; None when there is no other."""
@@ -151,6 +157,8 @@ class Terminal:
                 return True  # it stays in the input
             self._entered.append(entered.text)
             self._changed.notify_all()
+        if self._is_hidden:
+            entered.reset()  # before it is put in the history of what was entered
         return False
 
     def _keys(self) -> KeyBindings:
@@ -183,15 +191,22 @@ class Terminal:
         self._waiting.clear()
 
 
+def hiding(is_hidden: Callable[[], bool]) -> Processor:
+    """What shows stars in the place of an input that nobody is to see."""
+    return ConditionalProcessor(PasswordProcessor(), Condition(is_hidden))
+
+
 def size() -> Size:
     """Rows and columns of the terminal now."""
     known = os.get_terminal_size(sys.stdout.fileno())
     return Size(rows=known.lines or 24, columns=known.columns or 80)  # a serial line does not know its size
 
 
-def _layout(entered: Buffer, prompt: Callable[[], str], pending: Callable[[], list[str]]) -> Layout:
+def _layout(
+    entered: Buffer, prompt: Callable[[], str], pending: Callable[[], list[str]], is_hidden: Callable[[], bool]
+) -> Layout:
     above = Window(FormattedTextControl(lambda: "\n".join(pending())), dont_extend_height=True)
-    control = BufferControl(entered, input_processors=[BeforeInput(prompt)])
+    control = BufferControl(entered, input_processors=[hiding(is_hidden), BeforeInput(prompt)])
     below = Window(control, height=Dimension(min=1, max=INPUT_ROWS), wrap_lines=True, dont_extend_height=True)
     return Layout(
         HSplit([ConditionalContainer(above, Condition(lambda: bool(pending()))), below]), focused_element=below

@@ -26,6 +26,10 @@ class Sheet:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self.lines: list[str] = []
+        self.questions: list[str] = []
+
+    def ask(self, question: str) -> None:
+        self.questions.append(question)
 
     def show(self, block: str) -> None:
         with self._changed:
@@ -467,3 +471,39 @@ def test_a_lost_connection_is_told_in_a_line_and_what_is_typed_meanwhile_is_pend
         assert "-- Connected again." in talking.sheet.lines
         client.close()
         talking.listener.join(DEADLINE)
+
+
+def test_another_password_is_asked_for_and_is_neither_said_nor_shown(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def script(peer: Peer) -> None:
+        request = peer.expect("password")
+        peer.send({"type": "error", "ref": request["ref"], "code": "weak-password", "message": "It is too short."})
+        asked.extend((request, peer.answer(type="changed")))
+        peer.leave()
+
+    with conversation(tmp_path, script) as talking:
+
+        def change(*answers: str) -> str:
+            for typed in ("/password", *answers):
+                assert talking.talk.enter(typed)
+            return talking.sheet.lines[-1]
+
+        assert change("the old one", "the new one", "the other one") == (
+            "-- The two are not the same. Your password stays as it is."
+        )
+        assert change("") == "-- Your password stays as it is."
+        assert change("the old one", "short", "short") == "-- It is too short."
+        assert talking.talk.enter("/password")
+        assert talking.talk.prompt() == "Your password now: "
+        for typed in ("the old one", "/quit is a password, too", "/quit is a password, too"):
+            assert talking.talk.enter(typed)
+        assert talking.sheet.lines[-1] == "-- Your password is another one now; your other sessions have ended."
+        assert talking.talk.prompt() == "lobby> "
+        whole = ["Your password now: ", "The new one: ", "The new one again: ", ""]
+        assert talking.sheet.questions == [*whole, "Your password now: ", "", *whole, *whole]
+        assert "old one" not in "".join(talking.sheet.lines)
+    assert [(one["old"], one["new"]) for one in asked] == [
+        ("the old one", "short"),
+        ("the old one", "/quit is a password, too"),
+    ]

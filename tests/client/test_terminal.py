@@ -285,3 +285,42 @@ def test_a_dumb_terminal_is_left_by_ctrl_c(tmp_path: Path) -> None:
     with on_screen(tmp_path, Peer.leave, term="dumb") as screen:
         screen.type("\x03")
         assert screen.end() == 130
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_a_password_that_is_typed_reaches_no_screen_and_no_history(tmp_path: Path, term: str) -> None:
+    def script(peer: Peer) -> None:
+        request = peer.answer(type="changed")
+        assert (request["old"], request["new"]) == ("old canary", "new canary")
+        peer.store(2)
+        peer.leave()
+
+    with on_screen(tmp_path, script, term=term) as screen:
+        screen.enter("/password")
+        for question, typed in (
+            ("Your password now:", "old canary"),
+            ("The new one:", "new canary"),
+            ("The new one again:", "new canary"),
+        ):
+            screen.wait_for(question)
+            screen.enter(typed)
+        screen.wait_for("Your password is another one now")
+        if term != "dumb":
+            screen.type("\x1b[A")  # Up: what was entered before
+            screen.wait_for("lobby> /password")
+            screen.type("\x15")
+        screen.enter("hello")
+        screen.wait_for("alice #2: hello")
+        assert b"canary" not in screen.written
+        screen.type("\x04")
+        assert screen.end() == 0
+        assert screen.modes() == screen.modes_before
+
+
+def test_a_dumb_terminal_echoes_again_when_it_is_left_in_the_middle_of_a_password(tmp_path: Path) -> None:
+    with on_screen(tmp_path, Peer.leave, term="dumb") as screen:
+        screen.enter("/password")
+        screen.wait_for("Your password now:")
+        screen.type("\x03")
+        assert screen.end() == 130
+        assert screen.modes() == screen.modes_before

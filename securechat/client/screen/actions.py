@@ -16,6 +16,7 @@ from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read
 from securechat.client.deeds import carry_out
 from securechat.client.exchange import Back, Heard
 from securechat.client.ids import new_id
+from securechat.client.password_change import PasswordChange
 from securechat.client.pending import Pending
 from securechat.client.screen.model import Doing, Model
 from securechat.client.screen.rooms import OwnLine, Room
@@ -92,6 +93,7 @@ class Actions:
         self._viewport = viewport
         self._post = post
         self._said: dict[str, Pending] = {}
+        self._change: PasswordChange | None = None
         self._unmarked: dict[str, int] = {}  # up to where a room was read, which the server has not been told
         self._marked_at = 0.0
         # What is said does not wait for a page of history, nor a page for what cannot be said now.
@@ -177,6 +179,21 @@ class Actions:
             self._model.tell(text.line(str(error)))
         return True
 
+    def answer(self, typed: str) -> None:
+        """Take the answer to what is asked of the person; an empty one gives it up."""
+        change, model = self._change, self._model
+        if change is None:
+            return
+        kept = change.answer(typed)
+        model.question = change.question
+        if kept is None and model.question:
+            return
+        self._change, model.doing = None, Doing.TALKING
+        if kept is not None:
+            model.tell(kept)
+        else:
+            self._ask(change.make, model.tell)
+
     def say(self, room: str, said: str, reply_to: int | None = None) -> None:
         """Say something; it is shown at once, and told what becomes of it."""
         line = OwnLine(new_id(), room, said, reply_to, at=time.monotonic())
@@ -249,6 +266,9 @@ class Actions:
                 scrollback.clear_notices()
                 model.current.floor = scrollback.keys[-1] if scrollback.keys else None
                 model.current.anchor = None
+            case "password":
+                self._change = PasswordChange(self._client)
+                model.question, model.doing = self._change.question, Doing.ANSWERING
             case "help":
                 for line in (*KEYS, *(f"{command.usage:<18} {command.help}" for command in COMMANDS.values())):
                     model.tell(line)

@@ -44,7 +44,7 @@ from securechat.client.screen.model import Doing, Model
 from securechat.client.screen.rendering import Renderer, Row
 from securechat.client.screen.rooms import Room
 from securechat.client.screen.viewport import Viewport
-from securechat.client.terminal import size
+from securechat.client.terminal import hiding, size
 
 WAITING: Final = 2_048
 """Events that were heard and are not shown yet; past it, whoever listens waits, and at last the server."""
@@ -224,7 +224,7 @@ class Screen:
     def _follow_room(self) -> None:
         """Each room has its own draft: put the one of the room in sight into the input."""
         room = self.model.current
-        if room is not self._room and self.model.doing is not Doing.SEARCHING:
+        if room is not self._room and self.model.doing not in (Doing.SEARCHING, Doing.ANSWERING):
             left, self._room = self._room, room
             if left.name:
                 left.draft.keep(self.buffer.text, self.buffer.cursor_position)
@@ -243,7 +243,11 @@ class Screen:
         title = Window(_Lines(lambda width, _: [panels.title(self.model, width)]), height=1)
         state = Window(_Lines(lambda width, _: [panels.state(self.model, self.viewport, width)]), height=1)
         control = BufferControl(
-            self.buffer, input_processors=[BeforeInput(lambda: [("bold", panels.before_input(self.model))])]
+            self.buffer,
+            input_processors=[
+                hiding(lambda: self.model.doing is Doing.ANSWERING),
+                BeforeInput(lambda: [("bold", panels.before_input(self.model))]),
+            ],
         )
         entered = Window(control, height=Dimension(min=1, max=INPUT_ROWS), wrap_lines=True, dont_extend_height=True)
         left = ConditionalContainer(VSplit([rooms, edge]), has_list)

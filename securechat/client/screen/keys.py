@@ -37,7 +37,7 @@ def _doing(screen: Screen, *doings: Doing) -> Condition:
 def _bind_input(screen: Screen, keys: KeyBindings) -> None:
     model, buffer = screen.model, screen.buffer
     talking = _doing(screen, Doing.TALKING)
-    typing = _doing(screen, Doing.TALKING, Doing.SEARCHING)
+    typing = _doing(screen, Doing.TALKING, Doing.SEARCHING, Doing.ANSWERING)
     completion = Completion()
 
     @keys.add("c-c")
@@ -55,6 +55,9 @@ def _bind_input(screen: Screen, keys: KeyBindings) -> None:
         if model.doing is Doing.SEARCHING:
             _put(screen, model.current.draft.text)
             screen.actions.search(typed)
+        elif model.doing is Doing.ANSWERING:
+            buffer.reset()
+            screen.actions.answer(typed)
         else:
             model.current.draft.enter(typed)
             buffer.reset()
@@ -161,6 +164,13 @@ def _bind_search(screen: Screen, keys: KeyBindings) -> None:
         _put(screen, model.current.draft.text)
         screen.changed()
 
+    @keys.add("escape", filter=_doing(screen, Doing.ANSWERING))
+    @keys.add("c-g", filter=_doing(screen, Doing.ANSWERING))
+    def _(event: KeyPressEvent) -> None:
+        buffer.reset()
+        screen.actions.answer("")
+        screen.changed()
+
     @keys.add("escape", filter=choosing)
     @keys.add("c-g", filter=choosing)
     def _(event: KeyPressEvent) -> None:
@@ -193,6 +203,8 @@ def _bind_paste(screen: Screen, keys: KeyBindings) -> None:
         pasted = event.data.replace("\r\n", "\n").replace("\r", "\n")
         if model.doing is Doing.SEARCHING:
             buffer.insert_text(" ".join(pasted.split()))
+        elif model.doing is Doing.ANSWERING:
+            buffer.insert_text(pasted.partition("\n")[0])
         elif model.doing is Doing.TALKING:
             if len(pasted.splitlines()) > PASTED_LINES:
                 model.pasted = pasted

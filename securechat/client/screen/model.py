@@ -48,6 +48,8 @@ class Doing(enum.Enum):
     """Among what was found."""
     PASTING = enum.auto()
     """Asked whether a long paste is meant."""
+    ANSWERING = enum.auto()
+    """Typing what nobody is to see, in answer to a question."""
 
 
 class Model:
@@ -76,6 +78,8 @@ class Model:
         self.looked_for = ""
         self.pasted = ""
         """A long paste that waits for a yes."""
+        self.question = ""
+        """What is asked while one is ANSWERING."""
         self.has_ended = False
         self._rang_at = -BELL_SECONDS
         for state in welcome.rooms:

@@ -120,6 +120,8 @@ def before_input(model: Model) -> str:
     match model.doing:
         case Doing.SEARCHING:
             return "search: "
+        case Doing.ANSWERING:
+            return model.question
         case Doing.CHOOSING:
             return "Up, Down, Enter to go there, Esc to go back "
         case Doing.PASTING:

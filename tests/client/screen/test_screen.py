@@ -12,7 +12,7 @@ from securechat.limits import Limits
 from securechat.protocols.frames import Ack, Create, Created, Edit, Join, Joined
 from securechat.server.server import Server
 from tests.client.screen.support import DEADLINE, connect, sitting
-from tests.server.support import make_home, running_server
+from tests.server.support import PASSWORD, make_home, peer, running_server
 
 PAGE_UP, PAGE_DOWN, UP, DOWN, END = "\x1b[5~", "\x1b[6~", "\x1b[A", "\x1b[B", "\x1b[F"
 
@@ -239,3 +239,31 @@ def test_an_edit_by_another_is_shown_in_its_place(server: Server, home: Path, bo
         bob.request(Edit(id="e1", room="lobby", seq=seq, text="the word"), Ack)
         alice.wait_for(f"bob │ the word +edited #{seq}")
         alice.wait_without("teh word")
+
+
+def test_another_password_is_asked_for_and_never_on_the_screen(server: Server, home: Path, bob: Client) -> None:
+    new = "a sentence that alice made"
+    with sitting(server.port, home, "alice") as alice:
+
+        def answer(question: str, typed: str) -> None:
+            alice.wait_for(rf"^{question}: *$")
+            alice.type(typed)
+            alice.wait_for(rf"^{question}: \*{{{len(typed)}}}$")
+            alice.type("\r")
+
+        alice.enter("/password")
+        alice.wait_for("^Your password now:")
+        alice.type("\x07")  # Ctrl-g gives it up
+        alice.wait_for("-- Your password stays as it is.", "^lobby>")
+        alice.enter("/password")
+        answer("Your password now", PASSWORD)
+        answer("The new one", new)
+        answer("The new one again", new)
+        alice.wait_for("-- Your password is another one now", "^lobby>")
+        bob.say("lobby", "still there?")
+        alice.wait_for("still there")
+        assert PASSWORD not in alice.glass.written
+        assert new not in alice.glass.written
+        assert alice.screen.buffer.text == ""
+    with peer(server) as again:
+        again.login("alice", new)
