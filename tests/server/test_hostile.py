@@ -205,15 +205,16 @@ def test_a_silent_session_is_pinged_then_closed(home: Path) -> None:
 
 
 def test_a_session_that_answers_its_pings_stays(home: Path) -> None:
-    # An answer has 2.9 seconds: a busy machine may let this thread wait for more than one.
-    with running_server(home, ping_seconds=0.1, idle_seconds=3.0) as server, peer(server, "alice") as alice:
+    # An answer has 2.3 seconds: a busy machine may let this thread wait for more than one.
+    with running_server(home, ping_seconds=0.2, idle_seconds=2.5) as server, peer(server, "alice") as alice:
+        alice.send({"type": "pong"})  # coming in may have taken so long that the server asked meanwhile
         began = time.monotonic()
         pings = 0
-        while time.monotonic() < began + 3.3:  # longer than idle_seconds, so that its answers must have counted
+        while time.monotonic() < began + 2.8:  # longer than idle_seconds, so that its answers must have counted
             assert alice.receive() == {"type": "ping"}
             alice.send({"type": "pong"})
             pings += 1
-        assert pings >= 3
+        assert pings >= 2
         alice.send({"type": "ping", "ref": "here"})
         assert alice.expect("pong")["ref"] == "here"
 
