@@ -38,6 +38,7 @@ def serve(
     from securechat.config import load_config
     from securechat.server import server as server_module
     from securechat.server.logs import Log
+    from securechat.server.systemd import ServiceManager
 
     flags = {"host": host, "port": port, "log_format": log_format.value if log_format else None}
     config = load_config(home, os.environ, flags)
@@ -51,5 +52,5 @@ def serve(
     with Log(config.log_format):
         server.start()
         typer.echo(f"securechat is listening on {server.address}")
-        server.wait()
+        ServiceManager(os.environ).watch(server)
         server.stop()

@@ -83,9 +83,17 @@ class Server:
             self._parts.close()
             raise
 
-    def wait(self) -> None:
-        """Wait until a stop is asked for, or the disk has failed."""
-        self._asked_to_stop.wait()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until a stop is asked for, or the disk has failed; False when that has not happened in this time."""
+        return self._asked_to_stop.wait(seconds)
+
+    def answers(self, seconds: float) -> bool:
+        """Whether every reactor does what it is asked within this time."""
+        answered = threading.Semaphore(0)
+        for reactor in self.services.reactors:
+            reactor.post(answered.release)
+        deadline = time.monotonic() + seconds
+        return all(answered.acquire(timeout=max(0.0, deadline - time.monotonic())) for _ in self.services.reactors)
 
     def ask_to_stop(self) -> None:
         """End `wait`; safe from signal handlers and every thread."""
