@@ -1,8 +1,8 @@
 """The long form: kill servers, cut the power and break connections many times, and print what was counted.
 
-Run as `python -m tests.faults [--kills 200] [--cuts 100] [--breaks 200] [--seed SEED]`. Exits with 1 unless every
-fault came to pass and nothing was lost, doubled, reordered or invented; what a failure left is kept then. The seed
-decides what is tried; when threads and processes get to run is the machine's.
+Run as `python -m tests.faults [--kills 200] [--cuts 100] [--breaks 200] [--records 50000] [--seed SEED]`. Exits with 1
+unless every fault came to pass and nothing was lost, doubled, reordered or invented; what a failure left is kept then.
+The seed decides what is tried; when threads and processes get to run is the machine's.
 """
 
 import argparse
@@ -15,15 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tests.faults import breaks, kills, powercuts
+from tests.faults import breaks, kills, powercuts, readers
 
-Report = TypeVar("Report", kills.Report, powercuts.Report, breaks.Report)
+AnyReport = kills.Report | powercuts.Report | breaks.Report | readers.Report
+Report = TypeVar("Report", kills.Report, powercuts.Report, breaks.Report, readers.Report)
 
 CONTROL: Final = 10
 """Power cuts without a sync at each commit: they must lose something, or the simulation shows nothing."""
 
 
-def told(title: str, report: kills.Report | powercuts.Report | breaks.Report, seconds: float) -> str:
+def told(title: str, report: AnyReport, seconds: float) -> str:
     """One report as a paragraph: a name and a number each."""
     own = {name: value for name, value in report._asdict().items() if name not in ("counts", "acts")}
     if isinstance(report, breaks.Report):
@@ -46,12 +47,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="servers killed with kill -9 (default %(default)s)")
     parser.add_argument("--cuts", type=int, default=100, help="simulated power cuts (default %(default)s)")
     parser.add_argument("--breaks", type=int, default=200, help="connections broken by a proxy (default %(default)s)")
+    parser.add_argument("--records", type=int, default=50_000, help="said past two readers (default %(default)s)")
     parser.add_argument("--seed", type=int, help="the seed that an earlier run printed")
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="securechat-faults-"))
-    for name in ("kills", "cuts", "control", "breaks"):
+    for name in ("kills", "cuts", "control", "breaks", "readers"):
         (folder / name).mkdir()
 
     cut = timed("Power cuts", lambda: powercuts.cut_power(folder / "cuts", asked.cuts, seed))
@@ -60,6 +62,7 @@ def main() -> int:
         lambda: powercuts.cut_power(folder / "control", CONTROL, seed, "normal"),
     )
     broken = timed("Broken connections", lambda: breaks.break_connections(folder / "breaks", asked.breaks, seed))
+    behind = timed("Readers that fell behind", lambda: readers.fall_behind(folder / "readers", asked.records))
     killed = timed("kill -9", lambda: kills.kill_servers(folder / "kills", asked.kills, seed))
 
     wrong = [
@@ -71,6 +74,12 @@ def main() -> int:
             ("a broken connection did harm", not broken.counts.flawless or broken.misheard),
             ("a break did not happen, or hit nobody", broken.breaks != asked.breaks or not broken.resent),
             ("somebody noticed another one's broken connection", broken.undisturbed != 1),
+            ("a reader that fell behind missed something", not behind.counts.flawless or behind.misheard),
+            ("a reader did not get all", (behind.away, behind.stopped) != (asked.records, asked.records)),
+            (
+                "the server's memory grew with what was said past a reader",
+                behind.memory_grown_kib > behind.text_said_kib // 2,
+            ),
             ("a kill did harm", not killed.counts.flawless or killed.misheard),
             ("a kill did not happen, or hit nobody", killed.kills != asked.kills or not killed.interrupted),
         )
