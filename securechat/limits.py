@@ -56,6 +56,15 @@ HASH_PASSES_MAX: Final = 10
 CREDENTIAL_LINE_BYTES: Final = 512
 """Bytes of a line of the credential file; the longest account, with 64 bytes of salt and of tag, has 254."""
 
+ACCOUNT_FAILURES_FREE: Final = 4
+"""Failed logins of an account, wherever they come from, before it is slowed: people try what it may have been."""
+
+THROTTLE_FORGET_SECONDS: Final = 900.0
+"""Without another failure, until those before are forgotten."""
+
+THROTTLE_ROWS: Final = 10_000
+"""Addresses and accounts whose failed logins are remembered; past it, those longest quiet are forgotten early."""
+
 BAD_LINES: Final = 16
 """Bad lines in a row before the connection is closed: a client that sends nothing else costs more than it is worth,
 and the answers are longer than what they answer."""
@@ -134,6 +143,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     login_failures: Count = 3
     """Failed logins on one connection before it is closed."""
+
+    login_waits: tuple[Seconds, ...] = (2.0, 4.0, 8.0, 15.0)
+    """What an address waits after its first failed login, its second and so on, over all its connections, and an
+    account from its fifth; `throttled` until then. The last one holds from there on; none is no waiting at all."""
+
+    strangers: Count = 64
+    """Connections that have not logged in. While there are so many, the next wait in the system's queue, and those that
+    take longer than `crowded_seconds` are dropped. Who is logged in is never dropped for them."""
+
+    strangers_per_address: Count = 8
+    """The same from one address (IPv6: one /64); past it, the next is closed at once."""
+
+    crowded_seconds: Seconds = 2.0
+    """For handshake and login while there are too many strangers: an honest client needs a tenth of it."""
 
     frame_seconds: Seconds = 10.0
     """From the first byte of a line to its last; a line that drips in is an attack."""

@@ -27,6 +27,7 @@ durability full, its default: acknowledged is fsynced
 one reactor, its default
 ping_seconds 3600, idle_seconds 7200: no pings, as the others have none
 hash_queue 1000: logins with a password wait for their turn
+strangers and strangers_per_address 10000: all clients come from one address, and none of the others limits them
 no other setting: texts are salted, hashed into the room's chain and indexed for search as anywhere"""
 
 CONFIGURATION: Final = """\
@@ -34,6 +35,8 @@ CONFIGURATION: Final = """\
 ping_seconds = 3600
 idle_seconds = 7200
 hash_queue = 1000
+strangers = 10000
+strangers_per_address = 10000
 """
 
 

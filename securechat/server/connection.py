@@ -92,9 +92,10 @@ class Connection:
         "queued",
         "scheduled",
         "session",
+        "source",
     )
 
-    def __init__(self, raw: socket.socket, address: str, context: ssl.SSLContext, owner: Owner) -> None:
+    def __init__(self, raw: socket.socket, address: str, source: str, context: ssl.SSLContext, owner: Owner) -> None:
         """Take over an accepted socket. Raises OSError when the peer is gone already."""
         raw.setblocking(False)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,6 +112,8 @@ class Connection:
         self._received: deque[AnyRequest | ProtocolError] = deque()
         self._deadline = time.monotonic() + owner.limits.handshake_seconds
         self.address = address
+        self.source = source
+        """What the address counts as."""
         self.protocol = NativeProtocol(owner.limits.line_bytes)
         self.queued = 0
         self.heard = 0.0

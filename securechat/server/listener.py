@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Sequence
 
+from securechat.accounts.throttle import source_of
 from securechat.counters import ListenerCounts
 from securechat.errors import SecurechatError
 from securechat.server.reactor import Reactor
@@ -23,6 +24,9 @@ BACKLOG = 1024
 PAUSE_SECONDS = 0.2
 """How long nothing is accepted when there is no descriptor or no place left: a listening socket stays readable then,
 and trying on would only spin."""
+
+CROWD_SECONDS = 0.02
+"""The same while too many connections have not logged in: an honest crowd gets in within a moment of each other."""
 
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -111,29 +115,40 @@ class Listener:
             while True:
                 if any(key.fileobj is self._near for key, _ in waiting.select()):
                     return
-                if not self._accept() and pausing.select(PAUSE_SECONDS):
+                if (pause := self._accept()) and pausing.select(pause):
                     return
 
-    def _accept(self) -> bool:
-        """Take one connection; False when there is no room for it."""
+    def _accept(self) -> float:
+        """Take one connection; the seconds to wait when there is no room for it."""
+        if self._services.strangers.are_many:
+            self._tell_shortage(f"{self._services.strangers.limit} have not logged in yet")
+            for reactor in self._services.reactors:
+                reactor.drop_strangers()
+            return CROWD_SECONDS
         try:
             raw, address = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return True  # it left before we came
+            return 0.0  # it left before we came
         except OSError as error:
             if error.errno not in _SHORT:
                 raise
             self._tell_shortage(error.strerror or "no resources")
-            return False
+            return PAUSE_SECONDS
+        source = source_of(str(address[0]))
         if not self._services.take_place():
             raw.close()
             self.counts.refused += 1
             self._tell_shortage(f"{self._services.config.limits.connections} connections are open")
-            return False
+            return PAUSE_SECONDS
+        if not self._services.strangers.came(source):
+            raw.close()
+            self._services.connection_closed()
+            self.counts.refused += 1
+            return 0.0
         self._short = False
         self.counts.accepted += 1
-        next(self._reactors).adopt(raw, show_address(address))
-        return True
+        next(self._reactors).adopt(raw, show_address(address), source)
+        return 0.0
 
     def _tell_shortage(self, reason: str) -> None:
         # Once for each shortage: the log must not grow with what strangers do.

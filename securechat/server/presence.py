@@ -1,4 +1,4 @@
-"""Who is here, over all reactors: how many sessions each account has, and with which tokens.
+"""Who is here, over all reactors: how many sessions each account has, with which tokens and from where.
 
 Every thread may ask; sessions say when they come and go. It knows no socket and no room.
 """
@@ -20,21 +20,26 @@ class Presence:
     def __init__(self, announce: Announce) -> None:
         self._announce = announce
         self._here: dict[str, Counter[bytes]] = {}
+        self._sources: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     # Announced with the lock held: what happens on two reactors at once is told in the order in which it happened.
 
-    def came(self, account: str, token_hash: bytes) -> None:
+    def came(self, account: str, token_hash: bytes, source: str) -> None:
         """A session of the account began; it is announced if it is the only one."""
         with self._lock:
             tokens = self._here.setdefault(account, Counter())
             tokens[token_hash] += 1
+            self._sources[account, source] += 1
             if tokens.total() == 1:
                 self._announce(account, online=True)
 
-    def went(self, account: str, token_hash: bytes) -> None:
+    def went(self, account: str, token_hash: bytes, source: str) -> None:
         """A session of the account is over; it is announced if it was the last one."""
         with self._lock:
+            self._sources[account, source] -= 1
+            if not self._sources[account, source]:
+                del self._sources[account, source]
             tokens = self._here[account]
             tokens[token_hash] -= 1
             if not tokens[token_hash]:
@@ -46,6 +51,10 @@ class Presence:
     def is_online(self, account: str) -> bool:
         """Whether the account has a session."""
         return account in self._here
+
+    def is_at(self, account: str, source: str) -> bool:
+        """Whether the account has a session from there."""
+        return (account, source) in self._sources
 
     def tokens_of(self, account: str) -> frozenset[bytes]:
         """The tokens with which the account's sessions came in, by their hashes."""

@@ -64,6 +64,8 @@ class Reactor:
         self._timers: list[tuple[float, int, Connection]] = []
         self._tie = itertools.count()
         self._connections: set[Connection] = set()
+        self._strangers: dict[Connection, float] = {}
+        """Those that have not logged in, since when, the oldest first."""
         self._sessions: dict[str, set[Session]] = {}
         self._dirty: list[Connection] = []
         self._proposals: list[Submission] = []
@@ -91,9 +93,13 @@ class Reactor:
         """The same, where a bug in the note is the end of this connection's session."""
         self.post(lambda: self._guard(connection, note))
 
-    def adopt(self, raw: socket.socket, address: str) -> None:
-        """Own this accepted socket from now on."""
-        self.post(lambda: self._adopt(raw, address))
+    def adopt(self, raw: socket.socket, address: str, source: str) -> None:
+        """Own this accepted socket from now on; `source` is what its address counts as."""
+        self.post(lambda: self._adopt(raw, address, source))
+
+    def drop_strangers(self) -> None:
+        """Close those that have been at the door for `crowded_seconds`."""
+        self.post(self._drop_strangers)
 
     def deliver(self, number: int, delivery: Delivery) -> None:
         """Fan a committed batch out; `number` comes back through `written`."""
@@ -168,6 +174,7 @@ class Reactor:
     def closed(self, connection: Connection) -> None:
         """The connection is no more."""
         self._connections.discard(connection)
+        self._is_no_stranger(connection)
         self.services.connection_closed()
 
     def propose(self, origin: Origin) -> None:
@@ -177,7 +184,8 @@ class Reactor:
     def entered(self, session: Session) -> None:
         """The session is logged in."""
         self._sessions.setdefault(session.username, set()).add(session)
-        self.services.presence.came(session.username, session.token_hash)
+        self._is_no_stranger(session.connection)
+        self.services.presence.came(session.username, session.token_hash, session.connection.source)
 
     def left(self, session: Session) -> None:
         """The session, which was logged in, is over."""
@@ -185,7 +193,7 @@ class Reactor:
         sessions.discard(session)
         if not sessions:
             del self._sessions[session.username]
-        self.services.presence.went(session.username, session.token_hash)
+        self.services.presence.went(session.username, session.token_hash, session.connection.source)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -283,20 +291,35 @@ class Reactor:
 
     # --- notes --------------------------------------------------------------------------------------
 
-    def _adopt(self, raw: socket.socket, address: str) -> None:
+    def _adopt(self, raw: socket.socket, address: str, source: str) -> None:
         if self._ending:
             raw.close()
+            self.services.strangers.gone(source)
             self.services.connection_closed()
             return
         try:
-            connection = Connection(raw, address, self.services.certificate.context, self)
+            connection = Connection(raw, address, source, self.services.certificate.context, self)
         except OSError as error:
             raw.close()
+            self.services.strangers.gone(source)
             self.services.connection_closed()
             log.info("peer left before the handshake: %s", error.strerror, extra={"peer": address})
             return
-        if not connection.is_closed:
+        if connection.is_closed:
+            self.services.strangers.gone(source)
+        else:
             self._connections.add(connection)
+            self._strangers[connection] = time.monotonic()
+
+    def _is_no_stranger(self, connection: Connection) -> None:
+        if self._strangers.pop(connection, None) is not None:
+            self.services.strangers.gone(connection.source)
+
+    def _drop_strangers(self) -> None:
+        latest = time.monotonic() - self.limits.crowded_seconds
+        for connection in [one for one, since in self._strangers.items() if since <= latest]:
+            log.info("dropped early: too many have not logged in", extra={"peer": connection.address})
+            connection.drop()
 
     def _end_sessions(self, names: frozenset[str], bye: Bye, keep: Session | None) -> None:
         for name in names:

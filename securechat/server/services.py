@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
+from securechat.accounts.throttle import Throttle
 from securechat.chat.model import Rejected, Revoke, Token
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError
@@ -17,6 +18,7 @@ from securechat.server.certificate import ServerCertificate
 from securechat.server.pages import Finder
 from securechat.server.presence import Presence
 from securechat.server.recent import Recent
+from securechat.server.strangers import Strangers
 from securechat.server.workers import Workers
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Services:
         self.fail = fail
         """Ends the server with this reason: what a thread does that cannot go on."""
         self.presence = Presence(self.announce)
+        self.throttle = Throttle(config.limits.login_waits)
+        self.strangers = Strangers(config.limits.strangers, config.limits.strangers_per_address)
         self.recent = Recent(config.limits.recent_bytes)
         self.reactors: Sequence[Reactor] = ()
         self._connections = 0

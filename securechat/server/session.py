@@ -5,6 +5,7 @@ It runs on its reactor's thread alone and never blocks: passwords are hashed by 
 
 import enum
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -175,16 +176,37 @@ class Session:
 
     def _login(self, request: frames.Login) -> None:
         username, password = request.username, request.password
+        services, source = self.reactor.services, self.connection.source
+        throttle, at_home = services.throttle, services.presence.is_at(username, source)
+        attempt = throttle.begin(source, username, at_home=at_home, now=time.monotonic())
+        if isinstance(attempt, float):
+            self._throttled(request, "Too many logins failed; wait, then try again.", attempt)
+            return
 
         def verify(authenticator: Authenticator) -> Account | None:
-            return authenticator.check(username, password)
+            # Told here, and not when the session hears of it: it may have left to escape that.
+            try:
+                account = authenticator.check(username, password)
+            except BaseException:
+                throttle.given_up(attempt)
+                raise
+            if account is None:
+                throttle.failed(attempt, time.monotonic())
+            else:
+                throttle.succeeded(attempt)
+            return account
 
         deliver = self.on_its_thread(lambda result: self._verified(request, result))
-        if self.reactor.services.hashing.submit(verify, deliver):
+        if services.hashing.submit(verify, deliver):
             self._state = CHECKING
         else:
-            self.reactor.counts.logins["throttled"] += 1
-            self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
+            throttle.given_up(attempt)
+            self._throttled(request, "Too many log in at once; try again.", RETRY_SECONDS)
+
+    def _throttled(self, request: frames.Login, message: str, seconds: float) -> None:
+        self.reactor.counts.logins["throttled"] += 1
+        self.connection.forget_received()
+        self.refuse(request.ref, Code.THROTTLED, message, math.ceil(seconds * 10) / 10)
 
     def _verified(self, request: frames.Login, result: Account | Exception | None) -> None:
         self._state = State.GREETED

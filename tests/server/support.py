@@ -24,6 +24,9 @@ with_any_number_of_reactors = pytest.mark.parametrize(
 """For tests of what people hear of each other: all on one thread, and on several that share nothing."""
 
 PASSWORD = "correct horse battery staple"
+ROOMY: dict[str, Any] = {"login_waits": (), "strangers": 1_000, "strangers_per_address": 1_000}
+"""Limits for tests of other things: all peers of a test come from one address, and many get a password wrong."""
+
 DEADLINE = 20.0
 """Seconds after which a test gives up waiting; nothing is expected to take so long."""
 
@@ -75,7 +78,7 @@ def make_home(folder: Path, accounts: str = "alice bob carol dave:admin erin:mem
 @contextmanager
 def running_server(home: Path, *, reactors: int = 1, port: int = 0, **limits: Any) -> Iterator[Server]:
     """A server in this process, on a free port unless one is given, with these limits; stopped at the end."""
-    server = Server(home, Config(port=port, reactors=reactors, limits=Limits(**limits)))
+    server = Server(home, Config(port=port, reactors=reactors, limits=Limits(**(ROOMY | limits))))
     server.start()
     try:
         yield server
