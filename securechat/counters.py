@@ -35,6 +35,15 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
+    def above(self, share: float) -> float:
+        """The lowest bound that holds this share of the values; 0 without any, the highest where none does."""
+        seen, wanted = 0, share * self.count
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            seen += count
+            if seen >= wanted:
+                return bound if self.count else 0.0
+        return self.bounds[-1]
+
     @property
     def count(self) -> int:
         """How many values there were."""

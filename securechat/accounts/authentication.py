@@ -60,6 +60,10 @@ class Authenticator:
             return None
         return current
 
+    def check_file(self) -> None:
+        """Make sure that `refresh` would succeed now. Raises CredentialError."""
+        self._file.load()
+
     def refresh(self) -> frozenset[str]:
         """Read the file again if it has changed; the names whose sessions must end: their account was removed or
         disabled, or has another password.

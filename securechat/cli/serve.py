@@ -35,20 +35,24 @@ def serve(
     home: Home = Path(),
 ) -> None:
     """Run the chat server."""
-    from securechat.config import load_config
+    from securechat.config import Config, load_config
     from securechat.server import server as server_module
     from securechat.server.logs import Log
     from securechat.server.systemd import ServiceManager
 
+    def read() -> Config:
+        return load_config(home, os.environ, flags)
+
     flags = {"host": host, "port": port, "log_format": log_format.value if log_format else None}
-    config = load_config(home, os.environ, flags)
+    config = read()
     if check:
         server_module.check(home, config)
         typer.echo("Everything that a start needs is in order.", err=True)
         return
-    server = server_module.Server(home, config)
+    server = server_module.Server(home, config, read)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())
+    signal.signal(signal.SIGHUP, lambda *_: server.ask_to_reload())
     with Log(config.log_format):
         server.start()
         typer.echo(f"securechat is listening on {server.address}")

@@ -110,7 +110,8 @@ class Journal:
         self._order = order
         self._store = store
         self._publisher = publisher
-        self._limits = limits
+        self.limits = limits
+        """Replaced whole when they change: the next batch goes by it."""
         self._clock = clock
         self._failed = failed
         self._salt = salt
@@ -153,12 +154,12 @@ class Journal:
     def _run(self) -> None:
         try:
             size = 1
-            while submissions := self._order.take(self._limits.batch_records, size, self._limits.gather_seconds):
+            while submissions := self._order.take(self.limits.batch_records, size, self.limits.gather_seconds):
                 size = len(submissions)
                 self._publisher.publish(self._settle(submissions))
                 # What arrives until the last batch is written out makes the next one larger, and it is given a moment
                 # to become as large as this one: batches stay batches, and whoever speaks alone waits for nobody.
-                self._publisher.wait_written(self._limits.pace_seconds)
+                self._publisher.wait_written(self.limits.pace_seconds)
         except StorageFailed as error:
             self._order.close()
             self._failed(error)
@@ -170,7 +171,7 @@ class Journal:
     def _settle(self, submissions: list[Submission]) -> Batch:
         """Decide and commit one batch. Raises StorageFailed."""
         proposals = [submission.proposal for submission in submissions]
-        draft = Draft(self.view, self._store, proposals, self._limits.text_bytes, self._salt)
+        draft = Draft(self.view, self._store, proposals, self.limits.text_bytes, self._salt)
         now = self._clock()
         outcomes = [(submission.origin, _decide(draft, submission.proposal, now)) for submission in submissions]
         if not (draft.rooms or draft.marks or draft.tokens or draft.invited):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -49,7 +49,25 @@ class Propose(msgspec.Struct, frozen=True, tag="propose"):
     proposal: Proposal | Change
 
 
-Request: TypeAlias = Propose
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    """Tell how the server is doing: `value` is an object."""
+
+
+class Connections(msgspec.Struct, frozen=True, tag="connections"):
+    """List the connections: `value` is an array of objects."""
+
+
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """Take settings, accounts and certificate anew: `value` is what changed, an array of sentences."""
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Take no new connections, and stop when the last one has left or after so many seconds."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+
+
+Request: TypeAlias = Propose | Status | Connections | Reload | Drain
 """What a command can ask of a running server."""
 
 _encoder: Final = msgspec.json.Encoder()

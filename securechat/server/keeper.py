@@ -32,12 +32,15 @@ class Keeper:
         end_logins: Callable[[Iterable[str]], None],
         make_reader: Callable[[], Reader],
         make_retention: Callable[[Reader], Retention],
+        each_second: Callable[[], None],
     ) -> None:
+        """`each_second` is whatever else is to be looked at."""
         self._authenticator = authenticator
         self._certificate = certificate
         self._end_logins = end_logins
         self._make_reader = make_reader
         self._make_retention = make_retention
+        self._each_second = each_second
         self._next_sweep = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper")
@@ -59,6 +62,7 @@ class Keeper:
                 self._look_at_accounts()
                 self._look_at_certificate()
                 self._look_for_old(retention)
+                self._each_second()
 
     def _look_at_accounts(self) -> None:
         try:

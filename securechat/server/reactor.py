@@ -27,9 +27,11 @@ from securechat.limits import PRESENCE_MEMBERS, Limits
 from securechat.protocols.frames import Bye, Presence, ReadMarker
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin, Subscription
+from securechat.server.own_account import session_name
 from securechat.server.salts import Salts
 from securechat.server.services import Services
 from securechat.server.session import Session
+from securechat.server.survey import ConnectionState
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -113,6 +115,10 @@ class Reactor:
     def tell_presence(self, account: str, *, online: bool) -> None:
         """Tell those who share a room with the account, and read all their rooms, that it came or went."""
         self.post(lambda: self._tell_presence(account, online))
+
+    def survey(self, take: Callable[[list[ConnectionState]], None]) -> None:
+        """Give the state of each connection to `take`, on the reactor's thread."""
+        self.post(lambda: take([_state_of(connection) for connection in self._connections]))
 
     def quiesce(self, done: Callable[[], None]) -> None:
         """Hear no more requests; `done` is called when what was heard has been handed to the journal."""
@@ -412,3 +418,19 @@ class Reactor:
             answers -= answered
             if answered < count:
                 self._handed.appendleft((handed, count - answered))
+
+
+def _state_of(connection: Connection) -> ConnectionState:
+    session = connection.session
+    if not isinstance(session, Session):
+        return ConnectionState(connection.address, "", "", 0.0, connection.queued, 0, 0)
+    behind = session.subscriptions.behind()
+    return ConnectionState(
+        connection.address,
+        session.username,
+        session_name(session.token_hash),
+        round(time.monotonic() - session.began, 1),
+        connection.queued,
+        sum(behind),
+        len(behind),
+    )

@@ -1,6 +1,8 @@
 """Old records are erased, in small steps, in rooms whose talk is not kept for ever. The journal does it; this file only
 says up to where."""
 
+from collections.abc import Callable
+
 from securechat.chat.model import Expire
 from securechat.config import Config
 from securechat.journal.journal import Journal, Submission
@@ -15,7 +17,7 @@ DAY = 86_400_000
 class Retention:
     """Looks for records that are older than their room keeps them; for one thread, that of the reader."""
 
-    def __init__(self, reader: Reader, journal: Journal, config: Config, recent: Recent) -> None:
+    def __init__(self, reader: Reader, journal: Journal, config: Callable[[], Config], recent: Recent) -> None:
         self._reader = reader
         self._journal = journal
         self._config = config
@@ -26,9 +28,10 @@ class Retention:
 
         Raises StorageFailed when the store cannot be read.
         """
+        config = self._config()
         steps = []
         for room in tuple(self._journal.view.rooms.values()):
-            days = self._config.retention.get(room.name, self._config.retention_days)
+            days = config.retention.get(room.name, config.retention_days)
             upto = self._reader.older(room.name, now - days * DAY, EXPIRED_AT_ONCE) if days else 0
             if upto > room.base:
                 steps.append(Submission(Expire(room.name, upto), None))

@@ -5,7 +5,7 @@ import logging
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import socket
 
@@ -31,9 +31,11 @@ from securechat.server.metrics import metrics_route
 from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
+from securechat.server.reloading import Reloading
 from securechat.server.retention import Retention
 from securechat.server.services import Services
 from securechat.server.steering import Steering
+from securechat.server.survey import Pace
 from securechat.server.workers import Workers
 
 RETRY_SECONDS = 2.0
@@ -60,9 +62,16 @@ class Server:
     services: Services
     """What its parts share, once it is started."""
 
-    def __init__(self, home: Path, config: Config) -> None:
+    def __init__(self, home: Path, config: Config, reread: Callable[[], Config] | None = None) -> None:
+        """`reread` gives the settings anew at a reload; without it they stay as they are."""
         self._home = home
         self._config = config
+        self._reread = reread or (lambda: config)
+        self._asked_to_reload = threading.Event()
+        self._drained_by: float | None = None
+        self.since = time.monotonic()
+        """When it was made, of the monotonic clock."""
+        self.pace = Pace()
         self._parts = contextlib.ExitStack()
         self._asked_to_stop = threading.Event()
         self._failure: SecurechatError | None = None
@@ -98,6 +107,21 @@ class Server:
     def ask_to_stop(self) -> None:
         """End `wait`; safe from signal handlers and every thread."""
         self._asked_to_stop.set()
+
+    def ask_to_reload(self) -> None:
+        """Take settings, accounts and certificate anew within a second; safe from signal handlers and every thread."""
+        self._asked_to_reload.set()
+
+    def drain(self, seconds: float) -> None:
+        """Take no new connections; `wait` ends when the last one is closed, or after so many seconds."""
+        self._drained_by = time.monotonic() + seconds
+        self._listener.stop()
+        log.info("draining: no new connections; the end comes with the last one, or in %.0f seconds", seconds)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes no new connections, and is about to stop."""
+        return self._drained_by is not None or self._asked_to_stop.is_set()
 
     def stop(self) -> None:
         """Stop accepting, commit what is queued, tell the peers and close, within `stop_seconds`; once is enough.
@@ -145,15 +169,16 @@ class Server:
     def _start_threads(self, services: Services, indexer: Indexer, listening: socket, store: Store) -> None:
         """Start every thread; they are stopped in the opposite order, the listener first and the indexer last."""
         parts, journal, config = self._parts, services.journal, self._config
-        control = parts.enter_context(contextlib.closing(Control(self._home, Steering(services).act)))
+        control = parts.enter_context(contextlib.closing(Control(self._home, self._steering(services).act)))
         keeper = Keeper(
             services.authenticator,
             services.certificate,
             services.end_logins,
             store.reader,
-            lambda reader: Retention(reader, journal, config, services.recent),
+            lambda reader: Retention(reader, journal, lambda: services.config, services.recent),
+            self._each_second,
         )
-        listener = Listener(listening, services.reactors, services)
+        listener = self._listener = Listener(listening, services.reactors, services)
         indexer.start()
         parts.callback(indexer.stop)
         for workers in (services.hashing, services.reading, services.searching):
@@ -170,9 +195,29 @@ class Server:
         if config.http_port is not None:
             self._start_http(config.http_port, listener.counts)
 
+    def _steering(self, services: Services) -> Steering:
+        self._reloading = Reloading(services, self._reread)
+        return Steering(self, self._home, services, self._reloading)
+
+    def _each_second(self) -> None:
+        self.pace.tick(self.services.journal.counts.messages)
+        if self._asked_to_reload.is_set():
+            self._asked_to_reload.clear()
+            self._reload()
+        if self._drained_by is not None and (not self.services.connections or time.monotonic() > self._drained_by):
+            self.ask_to_stop()
+
+    def _reload(self) -> None:
+        try:
+            changes = self._reloading.reload()
+        except SecurechatError as error:
+            log.error("nothing was reloaded: %s", error)  # noqa: TRY400 - the sentence says it all
+        else:
+            log.info("reloaded: %s", " ".join(changes) or "nothing is new")
+
     def _start_http(self, port: int, listener: ListenerCounts) -> None:
         certificate, journal = self.services.certificate, self.services.journal
-        health = Health(self._home, journal, lambda: certificate.expires, self._asked_to_stop.is_set)
+        health = Health(self._home, journal, lambda: certificate.expires, lambda: self.is_draining)
         # A part that answers over HTTP adds its routes here.
         http = HttpListener(self._config.http_host, port, [*health.routes(), metrics_route(self.services, listener)])
         self.http_port = http.port

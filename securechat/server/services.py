@@ -88,6 +88,21 @@ class Services:
         view = self.view
         return [(key, view.tokens[key]) for key in reversed(view.tokens_of.get(account, ())) if key in view.tokens]
 
+    def change(self, config: Config) -> None:
+        """Go by these settings from now on; sessions that are open keep the limits that they came in with."""
+        limits = config.limits
+        self.config = config
+        self.throttle.waits = limits.login_waits
+        self.strangers.limit, self.strangers.each = limits.strangers, limits.strangers_per_address
+        self.journal.limits = limits
+        for reactor in self.reactors:
+            reactor.limits = limits
+
+    @property
+    def connections(self) -> int:
+        """How many there are, logged in or not."""
+        return self._connections
+
     def take_place(self) -> bool:
         """Count one more connection; False when there is no place for it."""
         with self._lock:

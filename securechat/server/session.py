@@ -68,7 +68,7 @@ class Session:
         self._state = State.GREETED
         self._requests: Requests | None = None
         self._entry: tuple[Account, str] | None = None
-        self._began = connection.heard
+        self.began = connection.heard
         self._failures = 0
         self._pinged: float | None = None
         self._hearing = ON
@@ -127,7 +127,7 @@ class Session:
         limits, heard, began = self._limits, self.connection.heard, self.connection.frame_began
         # Silence counts from the ping: a server that was itself asleep must not take everybody for gone.
         gone = None if self._pinged is None else max(self._pinged, heard) + limits.idle_seconds - limits.ping_seconds
-        if self._state is not IN and now >= self._began + limits.login_seconds:
+        if self._state is not IN and now >= self.began + limits.login_seconds:
             self.give_up(Code.TOO_SLOW, f"No login within {limits.login_seconds:g} seconds.")
         elif began is not None and now >= began + limits.frame_seconds:
             self.give_up(Code.TOO_SLOW, f"A line did not end within {limits.frame_seconds:g} seconds.")
@@ -139,7 +139,7 @@ class Session:
             self.tell(frames.PingPeer())
         deadlines = [heard + limits.ping_seconds if gone is None else gone]
         if self._state is not IN:
-            deadlines.append(self._began + limits.login_seconds)
+            deadlines.append(self.began + limits.login_seconds)
         if began is not None:
             deadlines.append(began + limits.frame_seconds)
         return max(min(deadlines), now + SOON)

@@ -1,15 +1,57 @@
 """What a running server does about each request of a command. It knows neither sockets nor commands."""
 
-from securechat.server.control import Answer, Request, submit
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from msgspec import to_builtins
+
+from securechat.server import survey
+from securechat.server.control import Answer, Connections, Drain, Propose, Reload, Request, Status, submit
+from securechat.server.reloading import Reloading
 from securechat.server.services import Services
+
+
+class Steered(Protocol):
+    """What is asked of the server itself."""
+
+    address: str
+    since: float
+    pace: survey.Pace
+
+    @property
+    def is_draining(self) -> bool: ...
+    def drain(self, seconds: float) -> None: ...
 
 
 class Steering:
     """Acts on requests, on the thread of the local socket."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, server: Steered, home: Path, services: Services, reloading: Reloading) -> None:
+        self._server = server
+        self._home = home
         self._services = services
+        self._reloading = reloading
 
     def act(self, request: Request, uid: int | None) -> Answer:
         """Do it; `uid` is the user who asks. Raises SecurechatError."""
-        return submit(self._services.journal, request.proposal)
+        match request:
+            case Propose():
+                return submit(self._services.journal, request.proposal)
+            case Status():
+                return Answer(value=self._status())
+            case Connections():
+                return Answer(value=to_builtins(survey.connections(self._services.reactors)))
+            case Reload():
+                changes = self._reloading.reload()
+                return Answer(unchanged=not changes, value=changes)
+            case Drain():
+                self._server.drain(request.seconds)
+                return Answer()
+            case _:
+                assert_never(request)
+
+    def _status(self) -> dict[str, object]:
+        server = self._server
+        return survey.status(
+            self._services, self._home, server.address, server.since, server.pace, draining=server.is_draining
+        )

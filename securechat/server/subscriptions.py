@@ -50,6 +50,12 @@ class Subscriptions:
         if subscription and subscription.reading is Reading.LIVE:
             self._leave_the_live(subscription)
 
+    def behind(self) -> list[int]:
+        """For each room that it is not level with, how many records it has not got to."""
+        rooms = self._services.view.rooms
+        late = (one for one in self._all.values() if one.reading is not Reading.LIVE)
+        return [rooms[one.room].head - one.cursor for one in late]
+
     def end_all(self) -> None:
         """Read nothing more."""
         for room in tuple(self._all):

@@ -75,6 +75,12 @@ def make_home(folder: Path, accounts: str = "alice bob carol dave:admin erin:mem
     return folder
 
 
+def write_roomy_limits(home: Path) -> None:
+    """Have a server on this home that reads its own settings go by the limits for tests of other things."""
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in ROOMY.items())
+    (home / "securechat.toml").write_text(f"port = 0\n[limits]\n{lines}")
+
+
 @contextmanager
 def running_server(home: Path, *, reactors: int = 1, port: int = 0, **limits: Any) -> Iterator[Server]:
     """A server in this process, on a free port unless one is given, with these limits; stopped at the end."""

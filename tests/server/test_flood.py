@@ -9,7 +9,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from tests.server.support import PASSWORD, Peer, in_parallel
+from tests.server.support import PASSWORD, Peer, in_parallel, write_roomy_limits
 from tests.server.test_stopping import serving
 
 LOGINS = 200
@@ -53,6 +53,7 @@ def test_a_burst_of_logins_is_bounded_in_memory_and_does_not_hold_up_a_chat(home
                 return
             talk(alice, bob)
 
+    write_roomy_limits(home)
     with contextlib.ExitStack() as stack:
         process, port = stack.enter_context(serving(home))
         alice, bob = (stack.enter_context(Peer(port)) for _ in range(2))

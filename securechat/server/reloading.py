@@ -1,0 +1,70 @@
+"""Reloading: everything that a running server may read anew is read and checked, then all of it is put in force, or
+nothing. It knows what there is to reload, and none of the files.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from securechat.config import Config
+from securechat.limits import Limits
+from securechat.server.services import Services
+
+_LIMITS_AT_START: Final = (
+    "journal_proposals",
+    "hash_workers",
+    "hash_queue",
+    "read_queue",
+    "search_queue",
+    "recent_bytes",
+    "stop_seconds",
+)
+
+AT_START: Final = frozenset(("host", "port", "log_format", "durability", "reactors", "http_host", "http_port")).union(
+    f"limits.{name}" for name in _LIMITS_AT_START
+)
+"""Settings that are made into threads, sockets and queues at the start, and change with the next one."""
+
+
+class Reloading:
+    """Reloads one server; every thread may ask."""
+
+    def __init__(self, services: Services, read: Callable[[], Config]) -> None:
+        """`read` gives the settings as a start would find them now."""
+        self._services = services
+        self._read = read
+        self._lock = threading.Lock()
+
+    def reload(self) -> list[str]:
+        """Put in force what the files say; returns what is new, a sentence each.
+
+        Raises SecurechatError for a file that cannot be used, and then nothing has changed.
+        """
+        services = self._services
+        with self._lock:
+            before, config = services.config, self._read()
+            services.authenticator.check_file()
+            certificate = services.certificate.reload(config)
+            # From here on nothing can fail.
+            ended = services.authenticator.refresh()
+            services.end_logins(ended)
+            services.change(config)
+        told = [certificate[:1].upper() + certificate[1:] + "."] if certificate else []
+        if ended:
+            told.append(f"Accounts that have to log in again: {', '.join(sorted(ended))}.")
+        return told + _differences(before, config)
+
+
+def _differences(before: Config, after: Config) -> list[str]:
+    pairs = [
+        (name, getattr(before, name), getattr(after, name)) for name in Config.__struct_fields__ if name != "limits"
+    ]
+    limits = [
+        (f"limits.{name}", getattr(before.limits, name), getattr(after.limits, name))
+        for name in Limits.__struct_fields__
+    ]
+    return [
+        f"{name} is {new!r}, and was {old!r}" + ("; it takes a restart." if name in AT_START else ".")
+        for name, old, new in pairs + limits
+        if old != new
+    ]
