@@ -49,12 +49,12 @@ def grams(text: str) -> str:
 
     In hexadecimal, because no tokenizer of SQLite takes every character for a part of a word.
     """
-    found: dict[str, None] = {}
+    found: list[str] = []
     for word in text.split():
         codes = _codes(word)
-        found.update(dict.fromkeys(codes))
-        found.update(dict.fromkeys(map("x".join, pairwise(codes))))
-    return " ".join(found)
+        found += codes
+        found += map("x".join, pairwise(codes))
+    return " ".join(dict.fromkeys(found))
 
 
 def question(text: str) -> Question | None:
@@ -71,7 +71,8 @@ def question(text: str) -> Question | None:
 
 
 def _codes(word: str) -> list[str]:
-    return [f"{ord(character):x}" for character in word]
+    # Two digits for each byte, and no word holds a character that has but one: they are all control characters.
+    return word.encode().hex(" ").split() if word.isascii() else [f"{ord(character):x}" for character in word]
 
 
 def _trigrams(words: list[str]) -> list[str]:
