@@ -64,6 +64,9 @@ class Docs:
             there = (self.root / name).parent / path if path else self.root / name
             if not there.exists():
                 yield f"{name}: the link to {target} leads nowhere"
+            elif anchor and there.suffix == ".py":
+                if f"\ndef {anchor}(" not in there.read_text("utf-8"):
+                    yield f"{name}: the link to {target} names no function"
             elif anchor and anchor not in anchors(there.read_text("utf-8")):
                 yield f"{name}: the link to {target} names no heading"
 

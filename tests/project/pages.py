@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from securechat.settings import Setting, every_setting, toml
+from tests.trust.lines import LINES
 
 
 def _settings(settings: Iterable[Setting]) -> str:
@@ -28,8 +29,21 @@ def _limits() -> str:
     return _settings(one for one in every_setting() if one.table == "limits")
 
 
+def _trust() -> str:
+    parts = []
+    for name, line in LINES.items():
+        tests = ", ".join(f"[{_said(named)}](../tests/{named.replace('::', '#test_')})" for named in line.tests)
+        parts.append(f"- **{name}** {line.wording} {line.beyond}".rstrip() + f"\n  {tests}")
+    return "\n".join(parts)
+
+
+def _said(named: str) -> str:
+    return named.partition("::")[2].replace("_", " ")
+
+
 PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
     "docs/configuration.md": {"settings": _plain, "limits": _limits},
+    "docs/trust.md": {"lines": _trust},
 }
 """By page, what is made for each marker on it."""
 

@@ -19,7 +19,7 @@ def problems(tmp_path: Path) -> Problems:
     (tmp_path / "chat").mkdir()
     (tmp_path / ".gitignore").write_text("/chat.toml\n")
     (tmp_path / "docs" / "design.md").write_text("# Design\n\n## The way of a message!\n")
-    (tmp_path / "chat" / "rules.py").write_text("RULES = 1\n")
+    (tmp_path / "chat" / "rules.py").write_text("RULES = 1\ndef decide(): ...\n")
 
     def find(name: str, text: str) -> list[str]:
         (tmp_path / name).write_text(text)
@@ -33,6 +33,7 @@ def problems(tmp_path: Path) -> Problems:
     [
         ("See [the design](docs/desing.md).", "README.md: the link to docs/desing.md leads nowhere"),
         ("See [it](docs/design.md#the-way).", "README.md: the link to docs/design.md#the-way names no heading"),
+        ("See [it](chat/rules.py#decides).", "README.md: the link to chat/rules.py#decides names no function"),
         ("See [above](#nothing).", "README.md: the link to #nothing names no heading"),
         ("Start at `chat/rulse.py`.", "README.md: there is no chat/rulse.py"),
         ("    cat docs/protocol.md", "README.md: there is no docs/protocol.md"),
@@ -47,6 +48,7 @@ def test_what_leads_nowhere_is_found(problems: Problems, text: str, problem: str
     "text",
     [
         "See [the design](docs/design.md#the-way-of-a-message) and [the start](#start).\n\n# Start\n",
+        "See [the rule](chat/rules.py#decide).",
         "Look at [Python](https://www.python.org/about.md) and write to [us](mailto:us@example.org).",
         "`rules.py`, `chat/rules.py`, `chat/*.py` and `docs/` are here; `chat.toml` is what a run leaves here.",
         "Not of this folder: /etc/app.toml, ~/notes.md, $HOME/notes.md, <name>.toml; not a file: and/or, chat/1, a/b.",

@@ -1,0 +1,27 @@
+"""Deadlines ask the clock that never jumps; wall time only stamps what is stored or shown (TRUST O1)."""
+
+import ast
+
+from tests.project.tree import ROOT, python_files
+
+STAMPS = {
+    "securechat/server/server.py": "stamps records",
+    "securechat/server/control.py": "stamps records where no server runs",
+    "securechat/server/keeper.py": "how old records are, which were stamped by it",
+    "securechat/server/session.py": "whether an invitation is still open",
+    "securechat/cli/invitations.py": "the same, for showing it",
+    "securechat/journal/backup.py": "stamps the files in a backup",
+    "securechat/client/ids.py": "makes ids that sort by their time",
+    "securechat/doctor.py": "whether records are from the future",
+}
+"""Where wall time is asked for, and what for; certificates ask it by `datetime`, for their dates."""
+
+
+def test_deadlines_ask_the_clock_that_never_jumps() -> None:
+    asking = {
+        str(path.relative_to(ROOT))
+        for path in python_files("securechat")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.time_ns")
+    }
+    assert asking == STAMPS.keys()
