@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import plan
+from bench import page, plan
 from bench.measure import raise_descriptor_limit
 from bench.plan import Case
-from bench.results import Result, as_text, table
-from bench.results import as_json as to_json
+from bench.results import Result, as_json, as_text, table
 from bench.scenarios.members import Figures
 from bench.scenarios.talk import Talk
 from bench.subjects import Subject
@@ -26,13 +25,15 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure securechat beside other servers: the same load for each, in turn, over TLS 1.3.",
-        epilog="Other things that this machine does change the figures; the ratios of one run, less.",
+        epilog="What else this machine does changes the figures, and much less the ratios within one run. How it is "
+        "measured, and what came of it: docs/performance.md.",
     )
     made.add_argument("--only", metavar="NAMES", help=f"scenarios, with commas: {', '.join(plan.scenarios())}")
     made.add_argument("--subjects", metavar="NAMES", help=f"servers, with commas: {', '.join(names)} (default: all)")
     made.add_argument("--repeat", type=int, default=3, help="runs of each server in a case (default %(default)s)")
-    made.add_argument("--full", action="store_true", help="everything; it takes an hour or two")
+    made.add_argument("--full", action="store_true", help="everything, which takes hours and 10 GB of temporary files")
     made.add_argument("--json", action="store_true", help="print JSON, with every run")
+    made.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this file, between its marks")
     own = made.add_argument_group("a burst of one's own, in the place of all cases")
     own.add_argument("--readers", type=int, help="members of the room, the authors among them")
     own.add_argument("--authors", type=int, default=1, help="how many of them say something (default %(default)s)")
@@ -49,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; the exit code."""
     asking = parser()
     asked = asking.parse_args(words)
-    only, wanted = ((value or "").split(",") if value else [] for value in (asked.only, asked.subjects))
+    only, wanted = (value.split(",") if value else [] for value in (asked.only, asked.subjects))
     for unknown in {*only} - {*plan.scenarios()} | {*wanted} - {subject.name for subject in plan.SUBJECTS}:
         asking.error(f"unknown: {unknown}")
     cases = plan.chosen(only, full=asked.full)
@@ -57,25 +58,50 @@ def main(words: Sequence[str] | None = None) -> int:
         talk = Talk(asked.readers, asked.authors, asked.in_flight, seconds=asked.seconds, messages=asked.messages)
         cases = [plan.burst(talk._replace(pasted=asked.pasted))]
     raise_descriptor_limit()
-    subjects = [subject for subject in plan.SUBJECTS if not wanted or subject.name in wanted]
-    results: list[Result] = []
-    for case in cases:
-        results += run_in_turn(case, plan.doing(case, subjects), asked.repeat)
+    began = page.state_of_the_machine()
+    results = run_all(cases, installed(wanted), asked.repeat, quiet=asked.json)
     if asked.json:
-        print(json.dumps(to_json(results), indent=2))
-    else:
-        for scenario in dict.fromkeys(case.scenario for case in cases):
-            print(f"\n{scenario}\n{as_text(table([one for one in results if one.case.scenario == scenario]))}")
-    wrong = [f"{one.subject}, {one.case.title}: {one.wrong}" for one in results if one.wrong]
+        print(json.dumps(as_json(results), indent=2))
+    if asked.markdown:
+        page.write(asked.markdown, results, began)
+    wrong = [f"{one.case.scenario}: {one.case.title}: {one.subject}: {one.wrong}" for one in results if one.wrong]
     for line in wrong:
         print(f"WRONG: {line}", file=sys.stderr)
     return 1 if wrong else 0
 
 
+def installed(wanted: Sequence[str]) -> list[Subject]:
+    """Those of the wanted servers that are here; of the others, why not."""
+    found = []
+    for subject in plan.SUBJECTS:
+        if wanted and subject.name not in wanted:
+            continue
+        why = subject.missing()
+        if why:
+            print(f"{subject.name} is left out. {why}", file=sys.stderr)
+        else:
+            found.append(subject)
+    return found
+
+
+def run_all(cases: Sequence[Case], subjects: Sequence[Subject], repeat: int, *, quiet: bool) -> list[Result]:
+    """All cases; unless `quiet`, each scenario's table as soon as it is there."""
+    results: list[Result] = []
+    for scenario in dict.fromkeys(case.scenario for case in cases):
+        its = []
+        for case in cases:
+            if case.scenario == scenario:
+                its += run_in_turn(case, plan.doing(case, subjects), repeat)
+        if its and not quiet:
+            print(f"\n{scenario}\n{as_text(table(its))}", flush=True)
+        results += its
+    return results
+
+
 def run_in_turn(case: Case, subjects: Sequence[Subject], repeat: int) -> list[Result]:
     """Ours, theirs, ours, theirs: what the machine does meanwhile comes to all of them."""
     runs: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-    failed = {subject.name: subject.missing() for subject in subjects}
+    failed = {subject.name: "" for subject in subjects}
     for number in range(1, repeat + 1):
         for subject in subjects:
             if failed[subject.name]:

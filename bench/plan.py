@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.scenarios import coming
+from bench.scenarios import coming, past
 from bench.scenarios.members import Figures
 from bench.scenarios.talk import Talk, measure
 from bench.subjects import Subject
@@ -45,6 +45,8 @@ class Case(NamedTuple):
     """For servers alone that store what they acknowledge."""
     skipped: Sequence[str] = ()
     """Servers that cannot do it, or not in any useful time."""
+    grows: bool = False
+    """Compared with the first case of the scenario, and not with the first server."""
 
 
 HEARD: Final = ("heard p50 ms", "heard p99 ms", "heard max ms")
@@ -105,6 +107,61 @@ def storm(connections: int, *, full: bool = False, skipped: Sequence[str] = ()) 
     return Case("storm", f"{connections:,} drop and come back", run, "level s", shown, full, skipped=skipped)
 
 
+def late(readers: int, records: int, *, full: bool = False) -> Case:
+    """Readers who are far behind."""
+    shown = (
+        "records/s",
+        "CPU µs/record",
+        "level s",
+        "live p50 ms before",
+        "live p50 ms meanwhile",
+        "live p99 ms before",
+        "live p99 ms meanwhile",
+    )
+    title = f"{readers} readers, {records:,} records behind each"
+    return Case(
+        "late", title, partial(past.late, readers=readers, records=records), "CPU µs/record", shown, durable=True
+    )
+
+
+def history(records: int, *, full: bool = False) -> Case:
+    """Pages and searches."""
+    shown = ("page p50 ms", "page p99 ms", "search p50 ms", "search p99 ms")
+    title = f"pages of 50, and searches for one message, in {records:,} records"
+    run = partial(past.history, records=records)
+    return Case("history", title, run, "page p50 ms", shown, full, durable=True)
+
+
+def start(records: int, *, full: bool = False) -> Case:
+    """A start."""
+    run = partial(past.start, records=records)
+    return Case("start", f"on {records:,} records", run, "listening s", ("listening s", "PSS MiB"), full, durable=True)
+
+
+def more_readers(readers: int, *, full: bool = False) -> Case:
+    """The same burst for more and more readers."""
+    run = partial(measure, talk=Talk(readers, 1, 64))
+    shown = ("deliveries/s", PER_DELIVERY, "PSS MiB")
+    title = f"{readers:,} readers, 1 author, 64 in flight"
+    return Case("growth-readers", title, run, PER_DELIVERY, shown, full, durable=True, grows=True)
+
+
+def more_records(records: int, *, full: bool = False) -> Case:
+    """The same acknowledgement on a larger and larger store."""
+    run = partial(past.acknowledge, records=records)
+    shown = (*ACKNOWLEDGED, "fsync p50 ms", "CPU µs/message", "PSS MiB")
+    title = f"{records:,} records in the store"
+    return Case("growth-records", title, run, "ack p50 ms", shown, full, durable=True, grows=True)
+
+
+def more_connections(connections: int, *, full: bool = False) -> Case:
+    """The same for more and more connections."""
+    run = partial(coming.idle, connections=connections)
+    shown = ("KiB/connection", "PSS MiB", "CPU ms/login")
+    title = f"{connections:,} connections"
+    return Case("growth-connections", title, run, "KiB/connection", shown, full, durable=True, grows=True)
+
+
 CASES: Final[Sequence[Case]] = (
     burst(Talk(1000, 1, 64)),
     burst(Talk(1000, 10, 8)),
@@ -126,6 +183,22 @@ CASES: Final[Sequence[Case]] = (
     idle(10_000, full=True, skipped=["tutorial"]),
     storm(1000, skipped=["tutorial"]),
     storm(5000, full=True, skipped=["tutorial"]),
+    late(100, 5_000),
+    late(100, 50_000, full=True),
+    history(10_000),
+    history(1_000_000, full=True),
+    start(100_000),
+    start(1_000_000, full=True),
+    more_readers(100),
+    more_readers(1000),
+    more_readers(5000, full=True),
+    more_records(10_000),
+    more_records(100_000),
+    more_records(1_000_000, full=True),
+    more_records(5_000_000, full=True),
+    more_connections(1000),
+    more_connections(5000, full=True),
+    more_connections(10_000, full=True),
 )
 
 

@@ -35,19 +35,19 @@ class Result(NamedTuple):
 def table(results: Sequence[Result]) -> list[list[str]]:
     """The results of one scenario: a row of headings, then a row a case and server."""
     shown = results[0].case.shown
-    rows = [["case", "server", "times", *shown, "generator idle"]]
+    rows = [["case", "server", "times", *shown, "wrong", "generator idle"]]
     first: dict[str, float] = {}
     for result in results:
         case, figures = result.case, result.medians
         if result.failed:
-            rows.append([case.title, result.subject, "", result.failed])
+            rows.append([case.title, result.subject, *[""] * (len(rows[0]) - 3), result.failed])
             continue
         value = figures[case.compared]
-        ratio = value / first.setdefault(case.title, value)
-        idle = figures.get("generator idle", 1.0)
-        limit = " (the limit)" if idle < IDLE_LEAST else ""
+        ratio = value / first.setdefault(case.scenario if case.grows else case.title, value)
         numbers = [_number(figures[name]) for name in shown]
-        rows.append([case.title, result.subject, f"{ratio:.2f}", *numbers, f"{idle:.0%}{limit}"])
+        checked = [figures[name] for name in WRONG if name in figures]
+        wrong = f"{sum(checked):.0f}" if checked else ""
+        rows.append([case.title, result.subject, f"{ratio:.2f}", *numbers, wrong, _idle(figures)])
     return rows
 
 
@@ -82,6 +82,13 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
         }
         for result in results
     ]
+
+
+def _idle(figures: Figures) -> str:
+    if "generator idle" not in figures:
+        return ""
+    idle = figures["generator idle"]
+    return f"{idle:.0%}" + " (the limit)" * (idle < IDLE_LEAST)
 
 
 def _number(value: float) -> str:

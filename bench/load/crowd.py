@@ -89,8 +89,9 @@ class Crowd:
             while self._pace.due(time.perf_counter()):
                 self._pace.next().say_one()
             if self._goal and now >= self._look_at:
-                self._look_at = now + LOOK_SECONDS
                 answer = self._goal(now)
+                looked = time.perf_counter()
+                self._look_at = looked + max(LOOK_SECONDS, 10 * (looked - now))
                 if answer is not None:
                     self._goal = None
                     self._orders.send(answer)

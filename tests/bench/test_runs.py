@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from bench.__main__ import main
-from bench.scenarios import coming
+from bench.scenarios import coming, past
 from bench.scenarios.talk import Talk, measure
 from bench.subjects import Serving, Subject
 from bench.subjects.asyncio_chat import AsyncioChat
+from bench.subjects.past import ROOM, filled
 from bench.subjects.securechat import Securechat
+from securechat.chat import chain
+from securechat.journal.reader import Reader
 
 MESSAGES = 20
+PAST = 600
 
 
 @pytest.mark.parametrize("subject", [Securechat(), AsyncioChat()], ids=lambda subject: str(subject.name))
@@ -59,6 +63,32 @@ def test_logins_and_connections_have_their_cost(by_password: bool, tmp_path: Pat
     assert figures["logins/s"] > 0
     assert figures["CPU ms/login"] > 0
     assert figures["KiB/connection"] * 3 == pytest.approx(figures["PSS MiB"] * 1024)
+
+
+def test_readers_who_are_behind_hear_all_while_others_talk(tmp_path: Path) -> None:
+    figures = past.late(Securechat(), tmp_path, readers=2, records=PAST)
+    assert figures["records/s"] * figures["level s"] == pytest.approx(2 * PAST)
+    assert figures["live p50 ms before"] > 0
+    assert figures["live p50 ms meanwhile"] > 0
+
+
+def test_pages_searches_and_a_start_take_their_time(tmp_path: Path) -> None:
+    for name in ("history", "start"):
+        (tmp_path / name).mkdir()
+    figures = past.history(Securechat(), tmp_path / "history", PAST)
+    assert 0 < figures["page p50 ms"] <= figures["page p99 ms"]
+    assert 0 < figures["search p50 ms"] <= figures["search p99 ms"]
+    assert past.start(Securechat(), tmp_path / "start", PAST)["listening s"] > 0
+
+
+def test_a_past_is_chained_as_any_log_is() -> None:
+    with closing(Reader(filled(PAST).folder / "chat.db")) as reader:
+        records = reader.page(ROOM, after=0, limit=PAST + 1).records
+    link = chain.start(ROOM)
+    for number, record in enumerate(records, start=1):
+        link = chain.link_record(link, record)
+        assert (record.seq, record.hash) == (number, link)
+    assert len(records) == PAST
 
 
 def test_a_server_that_refuses_ends_the_run(tmp_path: Path) -> None:
