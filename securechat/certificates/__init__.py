@@ -4,7 +4,7 @@ Issuing is pure (`issuing`, `hosts`), keeping is files under a lock (`authority`
 (`contexts`) and saying what failed is ours (`explain`). No part of it opens a socket or knows accounts and chat.
 """
 
-from securechat.certificates.authority import Generated, generate
+from securechat.certificates.authority import Generated, announce_next, generate, use_next
 from securechat.certificates.contexts import ALPN, client_context, server_context, unproven_context
 from securechat.certificates.explain import explain
 from securechat.certificates.reading import (
@@ -13,21 +13,27 @@ from securechat.certificates.reading import (
     authority_pem,
     inspect_certificate,
     show_fingerprint,
+    split_authorities,
     told_authority,
 )
+from securechat.certificates.succession import proven_successor
 
 __all__ = [
     "ALPN",
     "CertificateFacts",
     "CertificateFolder",
     "Generated",
+    "announce_next",
     "authority_pem",
     "client_context",
     "explain",
     "generate",
     "inspect_certificate",
+    "proven_successor",
     "server_context",
     "show_fingerprint",
+    "split_authorities",
     "told_authority",
     "unproven_context",
+    "use_next",
 ]

@@ -5,7 +5,8 @@ A CA key is never overwritten, and a command that is refused has changed nothing
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from securechat.certificates.issuing import (
     new_key,
 )
 from securechat.certificates.reading import (
+    MAKE,
     CertificateFacts,
     CertificateFolder,
     belongs,
@@ -33,7 +35,8 @@ from securechat.certificates.reading import (
     read_certificates,
     read_private_key,
 )
-from securechat.errors import AlreadyExists, CertificateError, UsageError
+from securechat.certificates.succession import sign_succession
+from securechat.errors import AlreadyExists, CertificateError, NotFound, UsageError
 from securechat.files import locked, replace_file, sync_folder
 
 KEY_MODE = 0o600
@@ -74,18 +77,12 @@ def generate(
     asked = [str(parse_host(host)) for host in hosts]
     local, left_out = _local_names()
     now = datetime.now(UTC)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.path.parent)
-        with locked(folder.authority_key):
-            renewed = _present(folder.server_certificate)
-            authority = _find_authority(folder, now)
-            names = dict.fromkeys([*local, *_names_to_keep(folder, authority.certificate, force), *asked])
-            _store_authority(folder, authority)
-            _renew(folder, authority, names, now, days)
-    except OSError as error:
-        path = error.filename or folder.path
-        raise CertificateError(f"{path} cannot be read or written: {os.strerror(error.errno or 0)}.") from None
+    with _held(folder):
+        renewed = _present(folder.server_certificate)
+        authority = _find_authority(folder, now)
+        names = dict.fromkeys([*local, *_names_to_keep(folder, authority.certificate, force), *asked])
+        _store_authority(folder, authority)
+        _renew(folder, authority, names, now, days)
     return Generated(
         authority=inspect_certificate(folder.authority),
         server=inspect_certificate(folder.server_certificate),
@@ -93,6 +90,78 @@ def generate(
         renewed=renewed,
         left_out=left_out,
     )
+
+
+def announce_next(folder: CertificateFolder) -> CertificateFacts:
+    """Make the CA after this one, and the statement by which those who trust this one will trust it; once only.
+
+    Raises AlreadyExists where one is announced, CertificateError for the rest.
+    """
+    now = datetime.now(UTC)
+    with _held(folder):
+        if _present(folder.next_signature):
+            raise AlreadyExists(
+                f"{folder.next_authority} is announced already.",
+                hint="Put it in force: securechat gen-certs --use-next-ca",
+            )
+        authority = _find_authority(folder, now)
+        _refuse_none(folder, authority)
+        key = new_key()
+        certificate = issue_authority_certificate(key, now)
+        # The signature last: a server announces nothing before it is there.
+        replace_file(folder.next_authority_key, key_pem(key), AUTHORITY_KEY_MODE)
+        replace_file(folder.next_authority, certificate_pem(certificate), CERTIFICATE_MODE)
+        signature = sign_succession(authority.key, certificate)
+        replace_file(folder.next_signature, f"{signature}\n".encode(), CERTIFICATE_MODE)
+    return inspect_certificate(folder.next_authority)
+
+
+def use_next(folder: CertificateFolder, *, days: int = SERVER_DAYS) -> Generated:
+    """Put the CA that is announced in force: a server certificate from it, for the same names; the old CA stays beside
+    it as `old-ca.pem` and `old-ca.key`.
+
+    Cut off at any step, it is completed by the next call. Raises NotFound where none is announced, CertificateError.
+    """
+    now = datetime.now(UTC)
+    with _held(folder):
+        if not _present(folder.next_authority):
+            raise NotFound("No next CA is announced.", hint="Make one: securechat gen-certs --next-ca")
+        names = names_of(read_certificates(folder.server_certificate)[0])
+        key = (folder.next_authority_key if _present(folder.next_authority_key) else folder.authority_key).read_bytes()
+        certificate = folder.next_authority.read_bytes()
+        if folder.authority.read_bytes() != certificate:
+            replace_file(folder.path / "old-ca.key", folder.authority_key.read_bytes(), AUTHORITY_KEY_MODE)
+            replace_file(folder.path / "old-ca.pem", folder.authority.read_bytes(), CERTIFICATE_MODE)
+            replace_file(folder.authority, certificate, CERTIFICATE_MODE)
+        replace_file(folder.authority_key, key, AUTHORITY_KEY_MODE)
+        _renew(folder, _find_authority(folder, now), names, now, days)
+        for path in (folder.next_signature, folder.next_authority_key, folder.next_authority):
+            path.unlink(missing_ok=True)
+    return Generated(
+        authority=inspect_certificate(folder.authority),
+        server=inspect_certificate(folder.server_certificate),
+        new_authority=True,
+        renewed=True,
+        left_out="",
+    )
+
+
+@contextmanager
+def _held(folder: CertificateFolder) -> Iterator[None]:
+    """The folder, for one who changes it at a time. Raises CertificateError for what the disk says."""
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.path.parent)
+        with locked(folder.authority_key):
+            yield
+    except OSError as error:
+        path = error.filename or folder.path
+        raise CertificateError(f"{path} cannot be read or written: {os.strerror(error.errno or 0)}.") from None
+
+
+def _refuse_none(folder: CertificateFolder, authority: _Authority) -> None:
+    if authority.new_key or authority.new_certificate:
+        raise CertificateError(f"There is no CA in {folder.path} that another could follow.", hint=MAKE)
 
 
 def _local_names() -> tuple[list[str], str]:

@@ -22,7 +22,7 @@ MAKE = "`securechat gen-certs` makes one."
 
 @dataclass(frozen=True)
 class CertificateFolder:
-    """The folder where one server keeps its certificates, and the names of the four files in it."""
+    """The folder where one server keeps its certificates, and the names of the files in it."""
 
     path: Path
 
@@ -35,6 +35,21 @@ class CertificateFolder:
     def authority_key(self) -> Path:
         """The CA's key: whoever has it can pass for the server; a running server does not need it."""
         return self.path / "ca.key"
+
+    @property
+    def next_authority(self) -> Path:
+        """The certificate of the CA after this one, while it is announced."""
+        return self.path / "next-ca.pem"
+
+    @property
+    def next_authority_key(self) -> Path:
+        """Its key."""
+        return self.path / "next-ca.key"
+
+    @property
+    def next_signature(self) -> Path:
+        """The CA's signature over the certificate of the one after it."""
+        return self.path / "next-ca.sig"
 
     @property
     def server_certificate(self) -> Path:
@@ -92,6 +107,14 @@ def told_authority(certificate: str) -> tuple[str, bytes]:
     except (ValueError, UnsupportedAlgorithm):
         raise none from None
     raise none
+
+
+def split_authorities(pem: str) -> list[str]:
+    """The certificates in a PEM text, each in PEM form. Raises ValueError."""
+    return [
+        certificate.public_bytes(Encoding.PEM).decode("ascii")
+        for certificate in x509.load_pem_x509_certificates(pem.encode())
+    ]
 
 
 def show_fingerprint(digest: bytes) -> str:

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechat.cli.app import app
 from securechat.cli.options import Home, Json, command_line
+from securechat.errors import UsageError
+
+if TYPE_CHECKING:
+    from securechat.certificates import CertificateFolder
 
 
 @app.command("gen-certs")
@@ -29,6 +33,16 @@ def gen_certs(
             "The CA's key is never replaced.",
         ),
     ] = False,
+    next_ca: Annotated[
+        bool,
+        typer.Option(
+            "--next-ca", help="Make the CA after this one, and have the server announce it to those who come in."
+        ),
+    ] = False,
+    use_next_ca: Annotated[
+        bool,
+        typer.Option("--use-next-ca", help="Put the CA that is announced in force, and renew the certificate from it."),
+    ] = False,
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
@@ -36,11 +50,19 @@ def gen_certs(
 
     The CA is made once, and its key is never overwritten. The certificate is for localhost, 127.0.0.1, ::1, this
     host's name and every --host; renewed, it keeps the names that it has.
+
+    A CA that is to be replaced announces the next one first, with --next-ca. Whoever comes in by a profile from then
+    on trusts both, on the old CA's signature. When everybody was there once, --use-next-ca puts it in force.
     """
-    from securechat.certificates import CertificateFolder, generate
+    from securechat.certificates import CertificateFolder, generate, use_next
 
     folder = CertificateFolder(home / "certs")
-    made = generate(folder, host or (), days=days, force=force)
+    if (next_ca or use_next_ca) and (host or force or (next_ca and use_next_ca)):
+        raise UsageError("These options do not go together.", hint="Give --next-ca or --use-next-ca alone.")
+    if next_ca:
+        _announce(folder, as_json, home)
+        return
+    made = use_next(folder, days=days) if use_next_ca else generate(folder, host or (), days=days, force=force)
     if made.left_out:
         typer.echo(f"This host's name, {made.left_out!a}, is no DNS name and is left out.", err=True)
     next_command = _next_command(home)
@@ -60,7 +82,9 @@ def gen_certs(
         }
         typer.echo(json.dumps(facts))
         return
-    if made.new_authority:
+    if use_next_ca:
+        typer.echo("Put the next CA in force and renewed the server certificate from it.", err=True)
+    elif made.new_authority:
         typer.echo("Made a certificate authority (CA) and a server certificate.", err=True)
     elif made.renewed:
         typer.echo("Renewed the server certificate; the CA is the same.", err=True)
@@ -77,6 +101,24 @@ def gen_certs(
     ):
         typer.echo(f"{label:<13}{value}")
     typer.echo(f"Next: {next_command}", err=True)
+
+
+def _announce(folder: "CertificateFolder", as_json: bool, home: Path) -> None:
+    from securechat.certificates import announce_next
+
+    made = announce_next(folder)
+    if as_json:
+        facts = {
+            "next_ca": str(made.path),
+            "next_ca_fingerprint": made.fingerprint,
+            "expires": made.expires.isoformat(),
+        }
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo("Made the next CA; a running server announces it to those who come in from now on.", err=True)
+    typer.echo(f"next CA      {made.path}\nSHA-256      {made.fingerprint}")
+    command = command_line("securechat gen-certs --use-next-ca", home)
+    typer.echo(f"When everybody was there once: {command}", err=True)
 
 
 def _next_command(home: Path) -> str:

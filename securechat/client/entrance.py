@@ -2,19 +2,21 @@
 comes of it is kept in the profile. It asks nobody anything: who calls knows how.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from securechat.certificates import client_context
+from securechat.certificates import client_context, proven_successor, split_authorities, told_authority
 from securechat.certificates.issuing import certificate_pem
 from securechat.certificates.reading import read_certificates
 from securechat.client.address import Address
 from securechat.client.client import SECONDS, Client
 from securechat.client.profiles import Profile, Profiles
 from securechat.client.timeouts import Timeouts
-from securechat.errors import Code, Refused, SecurechatError
+from securechat.errors import Code, Refused, SecurechatError, Unreachable, VerificationFailed
 from securechat.limits import DEVICE_LENGTH
+from securechat.protocols.frames import Authority, AuthorityCertificate
 
 Ask = Callable[[str], str]
 """Gets the password of the account that it is given, like `alice@localhost:7443`, from the person."""
@@ -49,6 +51,7 @@ def enter(
     authority = trusted(profiles.path(name), profile)
     client = log_in(profile.address, authority, password or asked, outbox=outbox, timeouts=timeouts)
     keep_session(profiles, name, client)
+    follow(profiles, name, client)
     return client
 
 
@@ -61,7 +64,7 @@ def resume(profiles: Profiles, name: str, *, outbox: Path | None = None, timeout
     if not token:
         raise Refused(f"Profile {name} has no session.", code=Code.BAD_CREDENTIALS, hint="Log in: securechat login.")
     authority = trusted(profiles.path(name), profile)
-    return Client.resume(
+    client = Client.resume(
         profile.host,
         profile.port,
         client_context(authority),
@@ -71,6 +74,8 @@ def resume(profiles: Profiles, name: str, *, outbox: Path | None = None, timeout
         outbox=outbox,
         timeouts=timeouts,
     )
+    follow(profiles, name, client)
+    return client
 
 
 def log_in(
@@ -120,3 +125,26 @@ def device() -> str:
     """What this machine's sessions are called."""
     name = "".join(char for char in socket.gethostname() if char.isprintable())
     return name[:DEVICE_LENGTH]
+
+
+def follow(profiles: Profiles, name: str, client: Client) -> None:
+    """Move the profile of this client along when its server's CA is replaced: on the word of a CA that it trusts.
+
+    While the next CA is announced both are pinned, and afterwards the one in force alone. A word that does not hold,
+    and a server that does not answer, change nothing.
+    """
+    profile, welcome = profiles.get(name), client.welcome
+    if not profile.ca:
+        return
+    pinned = split_authorities(profile.ca)
+    with contextlib.suppress(VerificationFailed, Unreachable, Refused):
+        if welcome.next_ca:
+            successor = proven_successor(profile.ca, welcome.next_ca, welcome.next_ca_signature)
+            kept = [*pinned, successor] if successor not in pinned else pinned
+        elif len(pinned) > 1:
+            in_force, _ = told_authority(client.request(Authority(), AuthorityCertificate).certificate)
+            kept = [in_force] if in_force in pinned else pinned
+        else:
+            kept = pinned
+        if kept != pinned:
+            profiles.pin(name, "".join(kept))

@@ -164,6 +164,10 @@ class Profiles:
         _write(path, _format(profile))
         self.use(name)
 
+    def pin(self, name: str, ca: str) -> None:
+        """Pin other CAs, in PEM form, in the place of those that the profile has."""
+        _write(self.path(name), _format(replace(self.get(name), ca=ca)))
+
     def remove(self, name: str) -> bool:
         """Delete a profile and its token; whether there was a token. Raises NotFound."""
         path = self.path(name)

@@ -47,8 +47,9 @@ class Hello(Event, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Answer, frozen=True, kw_only=True, tag="welcome"):
-    """The server answers a `login` or `resume` that succeeded; `rooms` are those of the account, and `token` is given
-    to a `login` alone."""
+    """The server answers a `login`, `resume` or `redeem` that succeeded; `rooms` are those of the account, and `token`
+    is not given to a `resume`. `next_ca` is the certificate of the CA after the server's own, in PEM form, while it is
+    announced, and `next_ca_signature` that CA's word for it."""
 
     username: str
     role: str
@@ -56,6 +57,8 @@ class Welcome(Answer, frozen=True, kw_only=True, tag="welcome"):
     version: str
     rooms: tuple[RoomState, ...]
     token: str = ""
+    next_ca: str = ""
+    next_ca_signature: str = ""
 
     def __repr__(self) -> str:  # a token opens the same door as a password
         return f"Welcome(username={self.username!r}, session={self.session!r})"

@@ -37,6 +37,7 @@ class _InForce:
     context: "SSLContext"
     facts: CertificateFacts
     authority: str
+    announced: tuple[str, str]
     stamps: tuple[Stamp | None, ...]
 
 
@@ -66,6 +67,11 @@ class ServerCertificate:
     def authority(self) -> str:
         """The certificate of the server's own CA in PEM form; empty where it has none."""
         return self._in_force.authority
+
+    @property
+    def announced(self) -> tuple[str, str]:
+        """The certificate of the CA after the server's own, in PEM form, and the signature for it; empty for none."""
+        return self._in_force.announced
 
     def seconds_left(self) -> float:
         """Until the certificate in force expires; below 0 when it has."""
@@ -108,7 +114,14 @@ class ServerCertificate:
         stamps = _stamps(self._home, config)  # before the files are read: a change in between is seen at the next look
         certificate, key = certificate_files(self._home, config)
         context = server_context(certificate, key, minimum=config.tls_minimum, group=config.tls_group)
-        return _InForce(config, context, inspect_certificate(certificate), _authority(self._home, config), stamps)
+        return _InForce(
+            config,
+            context,
+            inspect_certificate(certificate),
+            _authority(self._home, config),
+            _announced(self._home, config),
+            stamps,
+        )
 
 
 def certificate_files(home: Path, config: Config) -> tuple[Path, Path]:
@@ -127,5 +140,16 @@ def _authority(home: Path, config: Config) -> str:
     return authority_pem(path) if path.exists() and not config.certificate else ""
 
 
+def _announced(home: Path, config: Config) -> tuple[str, str]:
+    folder = CertificateFolder(home / "certs")
+    if config.certificate:
+        return "", ""
+    try:
+        signature = folder.next_signature.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):  # there is none, or it is just put in force
+        return "", ""
+    return authority_pem(folder.next_authority), signature
+
+
 def _stamps(home: Path, config: Config) -> tuple[Stamp | None, ...]:
-    return tuple(map(stamp, certificate_files(home, config)))
+    return tuple(map(stamp, (*certificate_files(home, config), CertificateFolder(home / "certs").next_signature)))

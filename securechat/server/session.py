@@ -329,6 +329,7 @@ class Session:
         self.reactor.entered(self)
         log.info("logged in", extra=self.who())
         view = self.reactor.services.view
+        next_ca, signature = self.reactor.services.certificate.announced
         rooms = (view.rooms[key] for key in sorted(view.rooms_of.get(account.name, ())))
         self.tell(
             frames.Welcome(
@@ -339,6 +340,8 @@ class Session:
                 version=__version__,
                 rooms=tuple(self._requests.room_state(room) for room in rooms),
                 token=token,
+                next_ca=next_ca,
+                next_ca_signature=signature,
             )
         )
 
