@@ -59,13 +59,14 @@ def _numbers(services: Services, listener: ListenerCounts) -> "Iterable[Metric]"
 
     certificate = services.certificate
     journal, reactors = services.journal.counts, [reactor.counts for reactor in services.reactors]
+    loads = [reactor.load() for reactor in services.reactors]
     logins = CounterMetricFamily("securechat_logins", "Logins by what came of them.", labels=["outcome"])
     for outcome in reactors[0].logins:
         logins.add_metric([outcome], sum(one.logins[outcome] for one in reactors))
     return (
         counter("connections_accepted", "Connections that were accepted.", listener.accepted),
         counter("connections_refused", "Connections that were closed for want of a place.", listener.refused),
-        gauge("connections", "Connections that are open.", sum(one.connections for one in services.reactors)),
+        gauge("connections", "Connections that are open.", services.connections),
         logins,
         counter("records", "Records of every kind that were stored.", journal.records),
         counter("messages", "Messages that were stored.", journal.messages),
@@ -76,6 +77,8 @@ def _numbers(services: Services, listener: ListenerCounts) -> "Iterable[Metric]"
         ),
         histogram("commit_seconds", "From a transaction's begin until it is on disk.", [journal.commit_seconds]),
         histogram("commit_records", "Records in one commit.", [journal.batch_records]),
+        gauge("queue_bytes", "Bytes that wait to be written to clients.", sum(queued for queued, _ in loads)),
+        gauge("readers_behind", "Connections that read on from the store.", sum(late for _, late in loads)),
         gauge("certificate_expiry_seconds", "Until the certificate in use expires.", certificate.seconds_left()),
         gauge("disk_full", "1 when the disk had no room for the last commit.", services.journal.is_full),
     )  # fmt: skip

@@ -151,6 +151,12 @@ class Reactor:
         """How many sockets it owns."""
         return len(self._connections)
 
+    def load(self) -> tuple[int, int]:
+        """The bytes that wait for its peers, and how many of these are behind; about, and any thread may ask."""
+        connections = tuple(self._connections)
+        late = [one for one in connections if isinstance(one.session, Session) and one.session.subscriptions.is_behind]
+        return sum(one.queued for one in connections), len(late)
+
     # --- for its connections and sessions ----------------------------------------------------------
 
     def watch(self, connection: Connection, before: int, mask: int) -> None:

@@ -32,6 +32,11 @@ class Subscriptions:
     def __contains__(self, room: str) -> bool:
         return room in self._all
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is a room with which it is not level; any thread may ask."""
+        return self._paging or bool(self._behind)
+
     def begin(self, room: str, cursor: int, replay_to: int | None = None) -> None:
         """Read this room from the cursor on; a subscription that reads it already is replaced.
 

@@ -11,13 +11,13 @@ from securechat.config import Config
 from securechat.limits import Limits
 from securechat.server.metrics import MISSING
 from securechat.server.server import Server
-from tests.server.support import PASSWORD, peer
+from tests.server.support import PASSWORD, Peer, peer
 from tests.server.test_http import ask
 
 
 @pytest.fixture
 def server(home: Path) -> Iterator[Server]:
-    server = Server(home, Config(port=0, http_port=0, reactors=2, limits=Limits(connections=2)))
+    server = Server(home, Config(port=0, http_port=0, reactors=2, limits=Limits(connections=2, login_waits=())))
     server.start()
     yield server
     server.stop()
@@ -68,6 +68,26 @@ def test_what_happens_is_counted(server: Server) -> None:
         assert found["securechat_commit_records_count"] == found["securechat_commit_seconds_count"] >= 3
         assert found["securechat_certificate_expiry_seconds"] > 86_400
         assert found["securechat_disk_full"] == 0
+        assert (found["securechat_queue_bytes"], found["securechat_readers_behind"]) == (0, 0)
+
+
+def test_what_waits_for_a_reader_that_stops_is_told(home: Path) -> None:
+    server = Server(home, Config(port=0, http_port=0, limits=Limits(queue_bytes=20_000)))
+    server.start()
+    try:
+        with peer(server, "alice", room="lobby") as alice, Peer(server.port, receive_buffer=4_096) as bob:
+            bob.login("bob")
+            bob.join()
+            number = 0
+            while not numbers(server)["securechat_readers_behind"]:
+                for _ in range(50):
+                    number += 1
+                    alice.say("x" * 10_000, id=str(number))
+            assert numbers(server)["securechat_queue_bytes"] > 0
+            bob.messages(number)
+            assert numbers(server)["securechat_readers_behind"] == 0
+    finally:
+        server.stop()
 
 
 def test_without_the_extra_it_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ LINES: Final = {
     "T2": Line(
         "An outside scanner finds the modern profile, with one key exchange group that is a setting.",
         ("certificates/test_contexts.py::the_group_is_the_one_that_was_set",),
-        "The scanner itself (sslyze --mozilla_config=modern) is run by hand: it wants an environment of its own.",
+        "The scanner (sslyze --mozilla_config=modern) is run by hand: it wants an environment of its own.",
     ),
     "T3": Line(
         "The CA can only issue, and its key is 0400; a server certificate is for 90 days at most and strictly valid.",
@@ -225,9 +225,22 @@ LINES: Final = {
     ),
     "A5": Line(
         "Three failures close a connection; an address waits longer each time, and nobody locks out who is online.",
-        ("server/test_login.py::a_failed_login_can_be_tried_again_but_the_third_closes",),
+        (
+            "server/test_login.py::a_failed_login_can_be_tried_again_but_the_third_closes",
+            "server/test_throttling.py::an_address_waits_over_all_its_connections_and_who_is_in_pays_nothing",
+            "accounts/test_throttle.py::an_account_is_slowed_from_the_fifth_failure_wherever_they_come_from",
+            "accounts/test_throttle.py::who_has_a_session_from_there_pays_for_nobody_else",
+        ),
     ),
-    "A6": Line("Strangers are few, are dropped early, and never cost anybody who is in a place.", (), "Not yet."),
+    "A6": Line(
+        "Strangers are few, are dropped early, and never cost anybody who is in a place; the tables are bounded.",
+        (
+            "server/test_throttling.py::one_address_has_eight_strangers_and_no_more_and_who_is_in_is_none",
+            "server/test_throttling.py::a_crowd_that_does_not_log_in_is_dropped_early_and_nobody_who_is_in",
+            "accounts/test_throttle.py::the_table_is_bounded_and_forgets_who_was_quiet_longest",
+            "accounts/test_throttle.py::an_address_counts_as_itself_and_an_ipv6_address_as_its_64",
+        ),
+    ),
     "H1": Line(
         "However a stream is cut, the frames are the same; damage gives a frame or a ProtocolError.",
         (
