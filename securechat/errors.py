@@ -38,6 +38,8 @@ class Code(StrEnum):
     WEAK_PASSWORD = "weak-password"  # noqa: S105 - a code, no password
     ID_REUSED = "id-reused"
     FORBIDDEN = "forbidden"
+    BANNED = "banned"
+    MUTED = "muted"
     STORAGE = "storage"
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL = "internal"

@@ -134,11 +134,9 @@ class Throttle:
         quiet = [key for key, row in self._oldest() if not row.looked_at and now - row.since > THROTTLE_FORGET_SECONDS]
         for key in quiet:
             del self._rows[key]
-        for key, row in self._oldest():
-            if len(self._rows) <= THROTTLE_ROWS:
-                break
-            if not row.looked_at:
-                del self._rows[key]
+        idle = [key for key, row in self._oldest() if not row.looked_at]
+        for key in idle[: max(0, len(self._rows) - THROTTLE_ROWS)]:
+            del self._rows[key]
 
     def _oldest(self) -> list[tuple[tuple[str, str], _Row]]:
         # A few at a time: each failure adds two rows at most, so that this keeps up.

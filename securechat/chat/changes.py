@@ -5,13 +5,16 @@ Pure functions, as the rules are. Tokens are known here by their hash alone, and
 
 from typing import Protocol, assert_never
 
+from securechat.chat import sanctions
 from securechat.chat.invitations import Invitations, decide_invitation
 from securechat.chat.model import (
     Change,
     Changed,
     Expire,
     Grant,
+    Impose,
     Issue,
+    Lift,
     Mark,
     Outcome,
     Redeem,
@@ -25,7 +28,7 @@ from securechat.errors import Code
 from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
 
 
-class Holdings(Invitations, Protocol):
+class Holdings(Invitations, sanctions.Sanctions, Protocol):
     """What has been decided so far, as these rules ask for it."""
 
     def room(self, name: str) -> Room | None:
@@ -57,11 +60,14 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
             return _expire(state, change)
         case Grant():
             held = change.token_hash in state.tokens_of(change.account)
-            return Unchanged("") if held else Changed(change)
+            banned = sanctions.refusal(state, change.account, "ban", now)
+            return banned or (Unchanged("") if held else Changed(change))
         case Revoke():
             return Changed(change) if revoked(change, state.tokens_of(change.account)) else Unchanged("")
         case Issue() | Redeem() | RevokeInvitation():
             return decide_invitation(state, change, now)
+        case Impose() | Lift():
+            return sanctions.decide_sanction(state, change, now)
         case _:
             assert_never(change)
 

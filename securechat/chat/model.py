@@ -146,7 +146,39 @@ class RevokeInvitation(msgspec.Struct, frozen=True, tag=str.lower):
     account: str
 
 
-Change: TypeAlias = Mark | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation
+SanctionKind = Literal["ban", "mute"]
+"""A ban keeps an account out; a muted account may read, and say nothing."""
+
+
+class Impose(msgspec.Struct, frozen=True, tag=str.lower):
+    """Ban or mute the account for so many milliseconds from then on (0: until it is lifted); `author` is who does it.
+
+    A ban also revokes the account's tokens."""
+
+    account: str
+    kind: SanctionKind
+    lifetime: int
+    author: str
+
+
+class Lift(msgspec.Struct, frozen=True, tag=str.lower):
+    """End a ban or a mute before its time."""
+
+    account: str
+    kind: SanctionKind
+
+
+class Sanction(msgspec.Struct, frozen=True):
+    """What was imposed on an account, since when and until when: milliseconds since 1970 UTC; 0: until it is lifted."""
+
+    account: str
+    kind: SanctionKind
+    until: int
+    since: int
+    author: str
+
+
+Change: TypeAlias = Mark | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
 """What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
 among the others where it travels."""
 

@@ -23,6 +23,8 @@ from securechat.chat.names import (
     is_username,
     shown_room,
 )
+from securechat.chat.sanctions import SPOKEN, Sanctions
+from securechat.chat.sanctions import refusal as sanction
 from securechat.chat.standing import Verdict, refusal, verdict
 from securechat.errors import Code
 
@@ -30,7 +32,7 @@ PRIVATE: Final = "private"
 """The `target` of the record that creates a private room: so the log alone, and its chain, say what the room is."""
 
 
-class State(Protocol):
+class State(Sanctions, Protocol):
     """What has been decided so far, as the rules ask for it."""
 
     @property
@@ -65,6 +67,8 @@ def decide(state: State, proposal: Proposal, now: int) -> Outcome:
         first = state.recorded(proposal.author, proposal.id)
         if first is not None:
             return _repeat(first, proposal)
+    if proposal.kind in SPOKEN and (muted := sanction(state, proposal.author, "mute", now)):
+        return muted
     room = state.room(proposal.room)
     if room is None and not is_room_key(proposal.room):
         return Rejected(Code.BAD_NAME, f"A room's name has {ROOM_RULE}.")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json
+from securechat.cli.options import Home, Json, seconds
 from securechat.errors import NotFound, SecurechatError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from securechat.config import Config
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
-
-_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 class InviteGroup(Group):
@@ -71,10 +68,11 @@ def new(
     from securechat.chat.names import NAME_RULE, is_username
     from securechat.client.codes import Invited, write_code
     from securechat.config import load_config
+    from securechat.limits import INVITATION_DAYS
 
     if not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
-    seconds = _seconds(expires)
+    lasting = seconds(expires, INVITATION_DAYS)
     if name in CredentialFile(home / "credentials").load():
         raise taken(name)
     rooms = tuple(dict.fromkeys(room or ()))
@@ -88,7 +86,7 @@ def new(
     authority = inspect_certificate(CertificateFolder(home / "certs").authority)
     address = _address(home, config, host)._replace(username=name)
     secret = new_token()
-    issue = Issue(name, hash_token(secret), seconds * 1_000, "admin" if admin else "member", rooms)
+    issue = Issue(name, hash_token(secret), lasting * 1_000, "admin" if admin else "member", rooms)
     _propose(home, config, issue)
     code = write_code(Invited(address, bytes.fromhex(authority.fingerprint.replace(":", "")), secret))
     facts = _facts([one for one in _invitations(home) if one.account == name][-1])
@@ -123,16 +121,6 @@ def revoke(name: Name, home: Home = Path()) -> None:
         typer.echo(f"The invitation of {name} is revoked.", err=True)
     else:
         raise NotFound(f"No invitation of {name} is open.", hint="See `securechat invite list`.")
-
-
-def _seconds(typed: str) -> int:
-    from securechat.limits import INVITATION_DAYS
-
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", typed)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 0 < seconds <= INVITATION_DAYS * _UNITS["d"]:
-        raise UsageError(f"{typed!a} is no time.", hint=f"Type a number and m, h or d, up to {INVITATION_DAYS}d.")
-    return seconds
 
 
 def _address(home: Path, config: "Config", typed: str | None) -> "Address":

@@ -9,13 +9,15 @@ from typing import Protocol, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from securechat.chat import chain, changes, invitations, rules
+from securechat.chat import chain, changes, invitations, rules, sanctions
 from securechat.chat.model import (
     Change,
     Expire,
     Grant,
+    Impose,
     Invitation,
     Issue,
+    Lift,
     Mark,
     Proposal,
     Record,
@@ -23,6 +25,7 @@ from securechat.chat.model import (
     Revoke,
     RevokeInvitation,
     Room,
+    Sanction,
     Token,
 )
 from securechat.chat.names import is_id
@@ -50,6 +53,11 @@ class Before(Protocol):
     @property
     def invitations(self) -> Mapping[bytes, Invitation]:
         """By the hashes of their secrets, the oldest first."""
+        ...
+
+    @property
+    def sanctions(self) -> Mapping[sanctions.Key, Sanction]:
+        """By account and kind."""
         ...
 
 
@@ -117,6 +125,10 @@ class Draft:
         self.invitations: Mapping[bytes, Invitation] = before.invitations
         """All that are remembered after the batch, by the hashes of their secrets, the oldest first."""
         self.invited: dict[bytes, Invitation | None] = {}
+        self.sanctions: Mapping[sanctions.Key, Sanction] = before.sanctions
+        """All that are remembered, as the batch has left them so far."""
+        self.sanctioned: dict[sanctions.Key, Sanction | None] = {}
+        """Those that the batch imposed, and None for those it lifted."""
         """Those of them that changed, and None for those that are forgotten."""
         self._before = before
         self._archive = archive
@@ -214,6 +226,8 @@ class Draft:
                 self.invited |= others
                 after = dict(self.invitations) | others
                 self.invitations = {key: one for key, one in after.items() if one is not None}
+            case Impose() | Lift():
+                self._sanction(change, now)
             case _:
                 assert_never(change)
 
@@ -232,6 +246,13 @@ class Draft:
         for token_hash in gone:
             self.tokens[token_hash] = None
             self.revoked.append(Revoked(token_hash, account))
+
+    def _sanction(self, change: Impose | Lift, now: int) -> None:
+        self.sanctioned[change.account, change.kind] = sanctions.imposed(change, now)
+        after = {**self.sanctions, **self.sanctioned}
+        self.sanctions = {key: one for key, one in after.items() if one is not None}
+        if isinstance(change, Impose) and change.kind == "ban":
+            self._hold(change.account, (), gone=self.tokens_of(change.account))
 
     def _expire(self, name: str, upto: int) -> None:
         room, last = self.room(name), self.record(name, upto)

@@ -174,7 +174,7 @@ class Journal:
         draft = Draft(self.view, self._store, proposals, self.limits.text_bytes, self._salt)
         now = self._clock()
         outcomes = [(submission.origin, _decide(draft, submission.proposal, now)) for submission in submissions]
-        if not (draft.rooms or draft.marks or draft.tokens or draft.invited):
+        if not (draft.rooms or draft.marks or draft.tokens or draft.invited or draft.sanctioned):
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
         records = list(chain.from_iterable(news.values()))
@@ -201,6 +201,7 @@ class Journal:
             marks=draft.marks.values(),
             tokens=draft.tokens,
             invitations=draft.invited,
+            sanctions=draft.sanctioned,
         )
 
     def _count(self, records: list[Record], seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.chat.model import Invitation, Record, Room
+from securechat.chat.model import Invitation, Record, Room, Sanction
 from securechat.errors import StorageFailed
 from securechat.journal.database import FAILURES, connect, create_file, failure
 from securechat.limits import SAFE_INTEGER
@@ -110,6 +110,13 @@ class Reader:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def sanctions(self) -> list[Sanction]:
+        """Read every sanction that is remembered, by account. Raises StorageFailed."""
+        try:
+            return load_sanctions(self._connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
     def record(self, room: str, seq: int) -> Record | None:
         """Read one record; None where there is none. Raises StorageFailed."""
         records = self.page(room, after=seq - 1, before=seq + 1, limit=1).records
@@ -185,6 +192,12 @@ def load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
         )
         for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
     }
+
+
+def load_sanctions(connection: sqlite3.Connection) -> list[Sanction]:
+    """Read every sanction that is remembered, by account. Raises sqlite3.Error."""
+    rows = connection.execute("SELECT account, kind, until, since, author FROM sanctions ORDER BY account, kind")
+    return [Sanction(*row) for row in rows]
 
 
 def load_invitations(connection: sqlite3.Connection) -> dict[bytes, Invitation]:

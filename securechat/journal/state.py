@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from securechat.chat.model import Invitation, Mark, Room, Token
+from securechat.chat.model import Invitation, Mark, Room, Sanction, Token
+from securechat.chat.sanctions import Key
 from securechat.journal.draft import Draft
 from securechat.journal.store import Store
 
@@ -35,6 +36,8 @@ class View(msgspec.Struct, frozen=True):
     """The hashes of an account's tokens, the oldest first."""
     invitations: Mapping[bytes, Invitation]
     """By the hashes of their secrets, the oldest first; open ones, and closed ones that are remembered."""
+    sanctions: Mapping[Key, Sanction]
+    """By account and kind; the time of some may be over."""
 
 
 class Committed:
@@ -61,6 +64,7 @@ class Committed:
         self._tokens = tokens
         self._tokens_of = tokens_of
         self._invitations: Mapping[bytes, Invitation] = store.invitations()
+        self._sanctions: Mapping[Key, Sanction] = store.sanctions()
         self._show()
 
     @property
@@ -78,6 +82,7 @@ class Committed:
             self._tokens = tokens | {key: token for key, token in draft.tokens.items() if token is not None}
             self._tokens_of = _replaced(self._tokens_of, draft.holders)
         self._invitations = draft.invitations
+        self._sanctions = draft.sanctions
         self._show()
 
     def _entered(self, members: Mapping[tuple[str, str], bool]) -> dict[str, frozenset[str]]:
@@ -107,6 +112,7 @@ class Committed:
             MappingProxyType(self._tokens),
             MappingProxyType(self._tokens_of),
             MappingProxyType(self._invitations),
+            MappingProxyType(self._sanctions),
         )
 
 

@@ -13,12 +13,13 @@ import msgspec
 from msgspec.structs import astuple
 
 from securechat.chat import chain
-from securechat.chat.model import Invitation, Mark, Record, Room, Token
+from securechat.chat.model import Invitation, Mark, Record, Room, Sanction, Token
 from securechat.chat.names import LOBBY
+from securechat.chat.sanctions import Key
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
-from securechat.journal.reader import Reader, load_invitations, load_rooms
+from securechat.journal.reader import Reader, load_invitations, load_rooms, load_sanctions
 from securechat.journal.schema import APPLICATION, FORMAT
 
 SETTINGS: Final = (
@@ -76,6 +77,9 @@ _SAVE_INVITATION: Final = """
     INSERT INTO invitations (hash, account, role, rooms, created, expires, state) VALUES {rows}
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state"""
 _FORGET_INVITATION: Final = "DELETE FROM invitations WHERE hash = ?"
+
+_SANCTION: Final = "INSERT OR REPLACE INTO sanctions (account, kind, until, since, author) VALUES {rows}"
+_LIFT: Final = "DELETE FROM sanctions WHERE account = ? AND kind = ?"
 
 _ROWS_AT_ONCE: Final = (64, 8, 1)
 """Rows in one INSERT. SQLite lets other Python threads run at each statement: with one for each row, the journal waited
@@ -138,6 +142,13 @@ class Store:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def sanctions(self) -> dict[Key, Sanction]:
+        """Read every sanction that is remembered, by account and kind. Raises StorageFailed."""
+        try:
+            return {(one.account, one.kind): one for one in load_sanctions(self.connection)}
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
     def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Find what is recorded under these authors and ids (none empty), by author and id. Raises StorageFailed."""
         if not ids:
@@ -165,13 +176,15 @@ class Store:
         marks: Collection[Mark] = (),
         tokens: Mapping[bytes, Token | None] = NOTHING,
         invitations: Mapping[bytes, Invitation | None] = NOTHING,
+        sanctions: Mapping[Key, Sanction | None] = NOTHING,
     ) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.
 
         `rooms` are those that changed, as they are now; `members` says by room and account who came and who went;
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
-        those that moved; `tokens` are by hash (None: revoked), `invitations` by their secret's (None: forgotten).
+        those that moved; `tokens` are by hash (None: revoked), `invitations` by their secret's (None: forgotten),
+        `sanctions` by account and kind (None: lifted).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
@@ -189,6 +202,8 @@ class Store:
             (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
         ]
         steps += [
+            (_LIFT, [key for key, sanction in sanctions.items() if sanction is None]),
+            (_SANCTION, [astuple(sanction) for sanction in sanctions.values() if sanction is not None]),
             (_FORGET_INVITATION, [(key,) for key, invitation in invitations.items() if invitation is None]),
             (
                 _SAVE_INVITATION,

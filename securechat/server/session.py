@@ -14,7 +14,7 @@ from securechat import __version__
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
 from securechat.accounts.tokens import hash_token, new_token
-from securechat.chat import invitations
+from securechat.chat import invitations, sanctions
 from securechat.chat.model import Changed, Grant, Outcome, Redeem, Rejected
 from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, Code, ProtocolError, WeakPassword
@@ -283,12 +283,21 @@ class Session:
         self._state = State.GREETED
         if not self._is_current(account):
             self._refuse_login(frames.Login(ref=origin.ref, username=account.name, password=""))
+        elif banned := self._ban(account, outcome):
+            log.warning("login refused: banned", extra=self.who() | {"account": account.name})
+            self.count_failure(origin.ref, banned.message, banned.code)
         elif isinstance(outcome, Changed):
             self.token_hash = hash_token(token)
             self._enter("password", origin.ref, account, token)
         else:  # a full disk keeps nobody from reading
             self._enter("password", origin.ref, account, "")
         self.connection.hear()
+
+    def _ban(self, account: Account, outcome: Outcome) -> Rejected | None:
+        """What the journal said of a banned account; where its disk is full, what it would have said."""
+        if isinstance(outcome, Rejected) and outcome.code is not Code.BANNED:
+            return sanctions.refusal(self.reactor.services.view, account.name, "ban", time.time_ns() // 1_000_000)
+        return outcome if isinstance(outcome, Rejected) else None
 
     def _resume(self, request: frames.Resume) -> None:
         token_hash = hash_token(request.token)

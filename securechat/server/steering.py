@@ -5,6 +5,9 @@ from typing import Protocol, assert_never
 
 from msgspec import to_builtins
 
+from securechat.chat.model import Change, Impose, Proposal
+from securechat.errors import Code
+from securechat.protocols.frames import Bye
 from securechat.server import survey
 from securechat.server.control import Answer, Connections, Drain, Propose, Reload, Request, Status, submit
 from securechat.server.reloading import Reloading
@@ -36,7 +39,9 @@ class Steering:
         """Do it; `uid` is the user who asks. Raises SecurechatError."""
         match request:
             case Propose():
-                return submit(self._services.journal, request.proposal)
+                answer = submit(self._services.journal, request.proposal)
+                self._follow(request.proposal, answer)
+                return answer
             case Status():
                 return Answer(value=self._status())
             case Connections():
@@ -49,6 +54,13 @@ class Steering:
                 return Answer()
             case _:
                 assert_never(request)
+
+    def _follow(self, proposal: Proposal | Change, answer: Answer) -> None:
+        """End the sessions of a banned account that came in without a token, while the disk was full, too."""
+        if isinstance(proposal, Impose) and proposal.kind == "ban" and not answer.code:
+            bye = Bye(code=Code.BANNED, message="This account was banned.")
+            for reactor in self._services.reactors:
+                reactor.end_sessions((proposal.account,), bye)
 
     def _status(self) -> dict[str, object]:
         server = self._server

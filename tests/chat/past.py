@@ -1,9 +1,12 @@
 """A state for the rules that is built from values, and no journal."""
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from securechat.chat import chain, rules
-from securechat.chat.model import Outcome, Proposal, Record, Recorded, Room
+from securechat.chat.model import Outcome, Proposal, Record, Recorded, Room, Sanction
+from securechat.chat.sanctions import Key
 
 
 class Past:
@@ -13,6 +16,7 @@ class Past:
         self.text_bytes = text_bytes
         self.rooms = {room.name: room for room in rooms}
         self.records: list[Record] = []
+        self.sanctions: Mapping[Key, Sanction] = {}
 
     def room(self, name: str) -> Room | None:
         return self.rooms.get(name)

@@ -6,7 +6,20 @@ from types import MappingProxyType
 import pytest
 
 from securechat.chat.changes import decide_change, revoked
-from securechat.chat.model import Changed, Expire, Grant, Invitation, Issue, Mark, Rejected, Revoke, Room, Unchanged
+from securechat.chat.model import (
+    Changed,
+    Expire,
+    Grant,
+    Invitation,
+    Issue,
+    Mark,
+    Rejected,
+    Revoke,
+    Room,
+    Sanction,
+    Unchanged,
+)
+from securechat.chat.sanctions import Key
 from securechat.errors import Code
 from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
 
@@ -21,6 +34,7 @@ class Held:
     """Two rooms, one marker, two tokens and no invitation."""
 
     invitations: Mapping[bytes, Invitation] = MappingProxyType({})
+    sanctions: Mapping[Key, Sanction] = MappingProxyType({})
 
     def room(self, name: str) -> Room | None:
         return {room.name: room for room in (KITCHEN, VAULT, LONG)}.get(name)

@@ -32,7 +32,8 @@ def the_first_program() -> Iterator[None]:
         for module in (migration, store):
             patch.setattr(module, "FORMAT", 1)
         patch.setattr(Store, "marks", lambda _: [])  # of the tables that came later
-        patch.setattr(Store, "invitations", lambda _: {})
+        for later in ("invitations", "sanctions"):
+            patch.setattr(Store, later, lambda _: {})
         yield
 
 

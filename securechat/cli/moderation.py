@@ -1,0 +1,125 @@
+"""`securechat kick|ban|unban|mute|unmute|sanctions`: keep an account out, or silent. The journal decides."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from securechat.cli.app import app
+from securechat.cli.options import Home, Json, seconds
+
+if TYPE_CHECKING:
+    from securechat.chat.model import Change, Sanction, SanctionKind
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
+For = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="For how long: 30m, 12h, 7d.", show_default="until lifted")
+]
+
+DAYS = 3_650
+"""The longest that can be typed; longer is for good."""
+
+
+@app.command()
+def kick(name: Name, home: Home = Path()) -> None:
+    """End the sessions of an account and revoke its tokens; it may log in again with its password."""
+    from securechat.chat.model import Revoke
+
+    _account(home, name)
+    done = _change(home, Revoke(name))
+    typer.echo(f"The sessions of {name} are over." if done else f"{name} has no session.", err=True)
+
+
+@app.command()
+def ban(name: Name, lasting: For = None, home: Home = Path()) -> None:
+    """Keep an account out, for a time or until `unban`; its sessions end and its tokens are revoked."""
+    _impose(home, name, "ban", lasting, "is banned")
+
+
+@app.command()
+def unban(name: Name, home: Home = Path()) -> None:
+    """Let a banned account log in again."""
+    _lift(home, name, "ban", "is not banned")
+
+
+@app.command()
+def mute(name: Name, lasting: For = None, home: Home = Path()) -> None:
+    """Let an account read and say nothing, for a time or until `unmute`."""
+    _impose(home, name, "mute", lasting, "is muted")
+
+
+@app.command()
+def unmute(name: Name, home: Home = Path()) -> None:
+    """Let a muted account speak again."""
+    _lift(home, name, "mute", "is not muted")
+
+
+@app.command()
+def sanctions(as_json: Json = False, home: Home = Path()) -> None:
+    """List who is banned or muted, and until when."""
+    from contextlib import closing
+
+    from securechat.journal.reader import Reader
+
+    now = time.time_ns() // 1_000_000
+    with closing(Reader(home / "chat.db")) as reader:
+        found = [one for one in reader.sanctions() if not one.until or now < one.until]
+    if as_json:
+        typer.echo(json.dumps([_facts(one) for one in found]))
+        return
+    for one in found:
+        facts = _facts(one)
+        typer.echo(f"{one.account:<20} {one.kind:<5} until {facts['until'] or 'it is lifted':<22} by {one.author}")
+
+
+def _impose(home: Path, name: str, kind: "SanctionKind", lasting: str | None, done: str) -> None:
+    from securechat.chat.model import Impose
+    from securechat.server.control import OPERATOR
+
+    _account(home, name)
+    lifetime = 0 if lasting is None else seconds(lasting, DAYS) * 1_000
+    changed = _change(home, Impose(name, kind, lifetime, OPERATOR))
+    how_long = f" for {lasting}" if lasting else f" until `securechat un{kind} {name}`"
+    typer.echo(f"{name} {done}{how_long}." if changed else "It is so already.", err=True)
+
+
+def _lift(home: Path, name: str, kind: "SanctionKind", done: str) -> None:
+    from securechat.chat.model import Lift
+
+    _account(home, name)
+    changed = _change(home, Lift(name, kind))
+    typer.echo(f"{name} {done} any more." if changed else f"{name} {done}.", err=True)
+
+
+def _change(home: Path, change: "Change") -> bool:
+    """Have it decided; whether anything changed. Raises SecurechatError."""
+    from securechat.config import load_config
+    from securechat.errors import SecurechatError
+    from securechat.server.control import propose
+
+    answer = propose(home, load_config(home, os.environ, {}), change)
+    if answer.code:
+        raise SecurechatError(answer.message)
+    return not answer.unchanged
+
+
+def _account(home: Path, name: str) -> None:
+    """Raise NotFound where there is no such account."""
+    from securechat.accounts.credentials import CredentialFile
+
+    CredentialFile(home / "credentials").get(name)
+
+
+def _facts(one: "Sanction") -> dict[str, object]:
+    since, until = (datetime.fromtimestamp(time / 1_000, UTC) for time in (one.since, one.until))
+    return {
+        "account": one.account,
+        "kind": one.kind,
+        "since": f"{since:%Y-%m-%d %H:%M} UTC",
+        "until": f"{until:%Y-%m-%d %H:%M} UTC" if one.until else "",
+        "by": one.author,
+    }

@@ -1,0 +1,60 @@
+"""Bans and mutes in the journal: durable, with the tokens of who is banned revoked in the same commit."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from securechat.chat.model import Changed, Grant, Impose, Lift, Recorded, Rejected, Sanction, Token
+from securechat.errors import Code, StorageFailed
+from securechat.journal.draft import Revoked
+from securechat.journal.reader import Reader
+from securechat.journal.store import Store
+from tests.journal.conftest import Opener
+from tests.journal.support import change, said
+
+BAN = Impose("alice", "ban", 0, "@operator")
+
+
+def test_a_ban_revokes_the_tokens_and_refuses_others_until_it_is_lifted(opened: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with opened(path) as running:
+        running.settle(Grant("alice", b"a"), Grant("bob", b"b"))
+        batch = running.settle(BAN, Grant("alice", b"c"))
+        assert [outcome for _, outcome in batch.outcomes] == [
+            Changed(BAN),
+            Rejected(Code.BANNED, "This account is banned for good."),
+        ]
+        assert batch.revoked == [Revoked(b"a", "alice")]
+    with opened(path) as running:
+        view = running.journal.view
+        assert list(view.sanctions) == [("alice", "ban")]
+        assert view.tokens == {b"b": Token("bob", "", 1_000)}
+        with closing(Reader(path)) as reader:
+            assert [one.account for one in reader.sanctions()] == ["alice"]
+        running.settle(Lift("alice", "ban"))
+        assert isinstance(running.outcome(Grant("alice", b"c")), Changed)
+    with opened(path) as running:
+        assert running.journal.view.sanctions == {}
+
+
+def test_a_mute_ends_by_itself_by_the_journals_time(opened: Opener, tmp_path: Path) -> None:
+    times = iter([1_000, 2_000, 2_999, 3_000])
+    with opened(tmp_path / "chat.db", clock=times.__next__) as running:
+        running.settle(change("join", "alice"))
+        running.settle(Impose("alice", "mute", 1_000, "@operator"))
+        assert running.journal.view.sanctions["alice", "mute"] == Sanction("alice", "mute", 3_000, 2_000, "@operator")
+        assert isinstance(running.outcome(said("alice", "1")), Rejected)
+        assert isinstance(running.outcome(said("alice", "1")), Recorded)
+
+
+def test_a_table_that_cannot_be_read_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with closing(Store(path, "full")) as store:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE sanctions")
+        with pytest.raises(StorageFailed):
+            store.sanctions()
+        with closing(Reader(path)) as reader, pytest.raises(StorageFailed):
+            reader.sanctions()
