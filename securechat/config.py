@@ -59,7 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The address on which machines are answered over HTTP, unencrypted: this one's, or a trusted network's."""
 
     http_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
-    """The port for that: `/healthz`, `/readyz`, and `/metrics` by an extra. Not set: none; 0: a free one."""
+    """The port for that: `/healthz`, `/readyz`, `/hook/…`, and `/metrics` by an extra. Not set: none; 0: a free one."""
 
     retention_days: Days = 0
     """How many days a record is kept; 0 is for ever."""

@@ -118,6 +118,16 @@ HTTP_HEAD_BYTES: Final = 16_384
 HTTP_SECONDS: Final = 5.0
 """For an HTTP request to arrive whole; past it, it is hung up on."""
 
+HOOKS: Final = 1_000
+"""Webhooks of a server; past it, no other is made. Each request compares its token with all of them."""
+
+HOOK_BURST: Final = 30
+"""Messages that a webhook may send at once; past it, one every HOOK_SECONDS, and 429 for the rest: a build that fails
+in thirty places is told, a loop is stopped."""
+
+HOOK_SECONDS: Final = 1.0
+"""Seconds in which a webhook may send one more message, once its burst is used up."""
+
 HTTP_DISCARDED_BYTES: Final = 1_048_576
 """What is read and thrown away of an HTTP request that is refused, so that its sender hears why."""
 

@@ -20,7 +20,8 @@ from securechat.errors import AlreadyExists, CredentialError, LastAdmin, NotFoun
 from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
 from securechat.limits import CREDENTIAL_LINE_BYTES
 
-State: TypeAlias = Literal["active", "disabled"]
+State: TypeAlias = Literal["active", "disabled", "hook"]
+"""`hook`: nobody logs in, a webhook speaks as this account (`accounts.hooks`)."""
 
 HEADER: Final = (
     b"# The accounts of this securechat server, one a line: name:role:state:argon2id-PHC-string\n"
@@ -214,7 +215,7 @@ def _parse_line(line: bytes, known: Mapping[str, Account]) -> Account | None:
     if role not in get_args(Role):
         raise CredentialError("The role is neither admin nor member.")
     if state not in get_args(State):
-        raise CredentialError("The state is neither active nor disabled.")
+        raise CredentialError("The state is none of active, disabled and hook.")
     check_stored(password)
     return Account(name, cast(Role, role), cast(State, state), password)
 

@@ -38,7 +38,7 @@ def show(name: Name, as_json: Json = False, home: Home = Path()) -> None:
     """Show one room."""
     from securechat.client import text
 
-    facts = _facts(_room(home, name))
+    facts = _facts(existing_room(home, name))
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -49,7 +49,7 @@ def show(name: Name, as_json: Json = False, home: Home = Path()) -> None:
 @room_app.command("members")
 def members(name: Name, as_json: Json = False, home: Home = Path()) -> None:
     """List who is in a room."""
-    names = sorted(_room(home, name).members)
+    names = sorted(existing_room(home, name).members)
     typer.echo(json.dumps(names) if as_json else "\n".join(names), nl=bool(names) or as_json)
 
 
@@ -93,7 +93,7 @@ def export_room(name: Name, home: Home = Path()) -> None:
     from securechat.journal.reader import Reader
     from securechat.server.pages import export
 
-    room = _room(home, name)
+    room = existing_room(home, name)
     with closing(Reader(home / "chat.db")) as reader:
         for line in export(reader, room.name):
             typer.echo(text.json_line(line.decode().rstrip("\n")))
@@ -126,7 +126,8 @@ def _rooms(home: Path) -> "list[Room]":
         reader.close()
 
 
-def _room(home: Path, name: str) -> "Room":
+def existing_room(home: Path, name: str) -> "Room":
+    """The room of this name, as the store has it. Raises NotFound."""
     from securechat.errors import NotFound
 
     for room in _rooms(home):
@@ -142,6 +143,15 @@ def _must_exist(home: Path, account: str) -> None:
 
 
 def _propose(home: Path, kind: "Kind", room: str, done: str, author: str = "", **fields: object) -> None:
+    unchanged = propose_for_operator(home, kind, room, author, **fields)
+    typer.echo("It is so already." if unchanged else done, err=True)
+
+
+def propose_for_operator(home: Path, kind: "Kind", room: str, author: str = "", **fields: object) -> bool:
+    """Have this change of a room made, by the server if one runs; whether it was so already.
+
+    `author` is the operator unless it is given. Raises AlreadyExists, NotFound, and SecurechatError for other refusals.
+    """
     from securechat.chat.model import Proposal
     from securechat.config import load_config
     from securechat.errors import AlreadyExists, Code, NotFound, SecurechatError
@@ -154,4 +164,4 @@ def _propose(home: Path, kind: "Kind", room: str, done: str, author: str = "", *
         missing = (Code.NO_SUCH_ROOM, Code.NOT_MEMBER, Code.NO_SUCH_RECORD)
         kinds = {Code.ROOM_EXISTS: AlreadyExists, **dict.fromkeys(missing, NotFound)}
         raise kinds.get(Code(answer.code), SecurechatError)(answer.message)
-    typer.echo("It is so already." if answer.unchanged else done, err=True)
+    return answer.unchanged

@@ -31,6 +31,7 @@ SUMS: Final = "SHA256SUMS"
 PARTS: Final[Mapping[str, int]] = {
     STORE: 0o600,
     "credentials": 0o600,
+    "hooks": 0o600,
     "securechat.toml": 0o600,
     "certs/ca.pem": 0o644,
     "certs/server.pem": 0o644,

@@ -29,13 +29,15 @@ log = logging.getLogger(__name__)
 
 
 class Request:
-    """What a route is asked: `rest` is what stood for the star in its path, and may be a secret, as the body may."""
+    """What a route is asked: `rest` is what stood for the star in its path, and may be a secret, as the body may;
+    `content_type` is what the peer says of the body."""
 
-    __slots__ = ("body", "rest")
+    __slots__ = ("body", "content_type", "rest")
 
-    def __init__(self, rest: str, body: bytes) -> None:
+    def __init__(self, rest: str, body: bytes, content_type: str = "") -> None:
         self.rest = rest
         self.body = body
+        self.content_type = content_type
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -144,7 +146,7 @@ class _Exchange(BaseHTTPRequestHandler):
         if len(body) < int(length):
             return  # it left in the middle of its request
         try:
-            response = route.answer(Request(rest, body))
+            response = route.answer(Request(rest, body, self.headers.get("Content-Type", "")))
         except Exception:
             log.exception("an HTTP request failed: %s %s", route.method, route.path)
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -11,6 +11,7 @@ from socket import socket
 
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
+from securechat.accounts.hooks import HookFile
 from securechat.config import Config
 from securechat.counters import ListenerCounts
 from securechat.errors import Code, SecurechatError, StorageFailed
@@ -22,6 +23,7 @@ from securechat.protocols.frames import Bye
 from securechat.server.certificate import ServerCertificate
 from securechat.server.control import Control
 from securechat.server.health import Health
+from securechat.server.hooks import Hooks
 from securechat.server.http_listener import HttpListener
 from securechat.server.indexer import Indexer
 from securechat.server.keeper import Keeper
@@ -218,8 +220,11 @@ class Server:
     def _start_http(self, port: int, listener: ListenerCounts) -> None:
         certificate, journal = self.services.certificate, self.services.journal
         health = Health(self._home, journal, lambda: certificate.expires, lambda: self.is_draining)
+        file, authenticator = HookFile(self._home / "hooks"), self.services.authenticator
+        hooks = Hooks(file, authenticator, journal, self._config.limits)
         # A part that answers over HTTP adds its routes here.
-        http = HttpListener(self._config.http_host, port, [*health.routes(), metrics_route(self.services, listener)])
+        routes = [*health.routes(), metrics_route(self.services, listener), *hooks.routes()]
+        http = HttpListener(self._config.http_host, port, routes)
         self.http_port = http.port
         http.start()
         self._parts.callback(http.stop)

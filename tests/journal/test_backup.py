@@ -112,7 +112,7 @@ def test_a_backup_holds_all_that_a_server_needs_and_comes_back_as_it_was(
     assert list(sizes) == ALWAYS
     again = tmp_path / "deep" / "again"
     assert restore(file, again) == ALWAYS
-    assert sorted(path.name for path in again.iterdir()) == ["certs", STORE, "credentials", "securechat.toml"]
+    assert sorted(path.name for path in again.iterdir()) == ["certs", STORE, "credentials", "hooks", "securechat.toml"]
     for name in ALWAYS:
         assert (again / name).stat().st_size == sizes[name]
         assert name == STORE or (again / name).read_bytes() == (home / name).read_bytes()
@@ -177,7 +177,7 @@ def test_a_backup_tells_nothing_of_the_machine(home: Path, file: Path) -> None:
 def test_what_a_home_does_not_have_is_left_out(home: Path, file: Path) -> None:
     (home / "securechat.toml").unlink()
     (home / "certs/ca.pem").unlink()
-    assert list(backup(home, file)) == [STORE, "credentials", "certs/server.pem", "certs/server.key"]
+    assert list(backup(home, file)) == [STORE, "credentials", "hooks", "certs/server.pem", "certs/server.key"]
 
 
 @pytest.mark.parametrize("missing", [STORE, AUTHORITY_KEY])

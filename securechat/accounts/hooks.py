@@ -1,0 +1,112 @@
+"""The file of the webhooks: whoever knows a hook's token may say something in one room, as the account of its name.
+
+A line is `name:room:SHA-256 of the token in hex`, or a comment that begins with `#`; anything else refuses the whole
+file. It is replaced whole. It must not know how a hook is called, nor what it says.
+"""
+
+import hmac
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from securechat.chat.names import is_room, is_username
+from securechat.errors import AlreadyExists, CredentialError, NotFound
+from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
+from securechat.limits import HOOKS
+
+HEADER: Final = (
+    "# The webhooks of this securechat server; change them with `securechat hook`. A running server notices.\n"
+)
+
+_MODE: Final = 0o600
+_HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One webhook: its account, its room, and the hash of its token (`accounts.tokens`)."""
+
+    name: str
+    room: str
+    token_hash: bytes = field(repr=False)
+
+
+def find_hook(hooks: Mapping[str, Hook], token_hash: bytes) -> Hook | None:
+    """The hook whose token has this hash. All are compared, each in constant time."""
+    found = None
+    for hook in hooks.values():
+        if hmac.compare_digest(hook.token_hash, token_hash):
+            found = hook
+    return found
+
+
+class HookFile:
+    """The file at `path`; none is there as long as there is no hook. Usable from every thread.
+
+    Its methods raise CredentialError when it cannot be read, understood or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def stamp(self) -> Stamp | None:
+        """A value that changes when the file does; None when there is none to be seen."""
+        return stamp(self.path)
+
+    def load(self) -> dict[str, Hook]:
+        """Every hook by name."""
+        try:
+            refuse_if_others_can_read(self.path, CredentialError)
+            text = self.path.read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise CredentialError(f"{self.path} cannot be read: {type(error).__name__}.") from None
+        hooks: dict[str, Hook] = {}
+        for number, line in enumerate(text.split("\n")[:-1], start=1):
+            if line.startswith("#"):
+                continue
+            name, _, rest = line.partition(":")
+            room, _, digest = rest.partition(":")
+            if not (is_username(name) and is_room(room) and _HASH.match(digest)) or name in hooks:
+                hint = "Mend that line, or remove it; nothing was loaded from the file."
+                raise CredentialError(f"{self.path}, line {number}: It is no hook, or one of a name twice.", hint=hint)
+            hooks[name] = Hook(name, room, bytes.fromhex(digest))
+        return hooks
+
+    def add(self, hook: Hook) -> None:
+        """Add a hook. Raises AlreadyExists if the name is taken."""
+        with self._locked():
+            hooks = self.load()
+            if hook.name in hooks:
+                raise AlreadyExists(f"There is a hook {hook.name} already.", hint="See: securechat hook list")
+            if len(hooks) >= HOOKS:
+                raise CredentialError(f"There are {HOOKS} hooks already.", hint="Remove one: securechat hook remove")
+            self._write({**hooks, hook.name: hook})
+
+    def remove(self, name: str) -> Hook:
+        """Remove a hook, and give what it was. Raises NotFound."""
+        with self._locked():
+            hooks = self.load()
+            if name not in hooks:
+                raise NotFound(f"There is no hook {name!a}.", hint="See: securechat hook list")
+            hook = hooks.pop(name)
+            self._write(hooks)
+            return hook
+
+    def _write(self, hooks: Mapping[str, Hook]) -> None:
+        lines = "".join(f"{hook.name}:{hook.room}:{hook.token_hash.hex()}\n" for hook in hooks.values())
+        replace_file(self.path, (HEADER + lines).encode(), _MODE)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with locked(self.path):
+                yield
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise CredentialError(f"{self.path} cannot be changed: {reason}.") from None
