@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--only", metavar="NAMES", help=f"scenarios, with commas: {', '.join(plan.scenarios())}")
     made.add_argument("--subjects", metavar="NAMES", help=f"servers, with commas: {', '.join(names)} (default: all)")
-    made.add_argument("--repeat", type=int, default=3, help="runs of each server in a case (default %(default)s)")
+    made.add_argument("--repeat", type=int, default=1, help="runs of each server in a case (default %(default)s)")
     made.add_argument("--full", action="store_true", help="everything, which takes hours and 10 GB of temporary files")
     made.add_argument("--json", action="store_true", help="print JSON, with every run")
     made.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this file, between its marks")
@@ -110,10 +110,13 @@ def run_in_turn(case: Case, subjects: Sequence[Subject], repeat: int) -> list[Re
             try:
                 with tempfile.TemporaryDirectory(prefix="securechat-bench-") as folder:
                     runs[subject.name].append(case.run(subject, Path(folder)))
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 failed[subject.name] = str(error)
     return [Result(case, subject.name, runs[subject.name], failed[subject.name]) for subject in subjects]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -57,7 +57,7 @@ def burst(talk: Talk, *, full: bool = False) -> Case:
     """Authors who say as much as acknowledgements let them, in one room."""
     many = "s" * (talk.authors > 1)
     title = f"{talk.readers:,} readers, {talk.authors} author{many}, {talk.in_flight} in flight"
-    shown = ("deliveries/s", PER_DELIVERY, *HEARD, *ACKNOWLEDGED, "PSS MiB")
+    shown = ("wall s", "deliveries/s", PER_DELIVERY, *HEARD, *ACKNOWLEDGED, "PSS MiB")
     return Case("burst", title + ", pasted" * talk.pasted, partial(measure, talk=talk), PER_DELIVERY, shown, full)
 
 

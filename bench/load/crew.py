@@ -1,6 +1,7 @@
 """The crowds of one run, as whoever conducts it sees them: processes that are told something and answer."""
 
 import multiprocessing
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -86,4 +87,6 @@ def _run(orders: Connection, not_ours: Sequence[Connection]) -> None:
     # What a fork inherits: as long as it is open here, nobody else's end of a pipe ever ends.
     for pipe in not_ours:
         pipe.close()
+    # Whoever conducts it ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     run(orders)

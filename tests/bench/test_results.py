@@ -7,6 +7,7 @@ import pytest
 from bench import page, plan
 from bench.results import Result, as_markdown, as_text, table
 from bench.scenarios.members import Figures
+from tests.project.tree import ROOT
 
 BURST = plan.CASES[0]
 
@@ -71,3 +72,9 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="has not the lines"):
         page.write(path, [Result(BURST, "securechat", [figures(1)])], "0.1")
     assert path.read_text() == "mine\n"
+
+
+def test_the_page_has_its_marks_and_every_scenario() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    assert text.count(page.BEGIN) == text.count(page.END) == 1
+    assert [name for name in plan.scenarios() if f"`{name}`" not in text] == []
