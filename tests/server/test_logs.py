@@ -52,6 +52,20 @@ def test_what_is_no_terminal_gets_json() -> None:
     assert (row["level"], row["message"], row["session"]) == ("warning", "x", "s1")
 
 
+class Terminal(io.StringIO):
+    """A stderr that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_text() -> None:
+    stream = Terminal()
+    with Log("auto", stream):
+        logging.getLogger("securechat.test").warning("x", extra={"session": "s1"})
+    assert stream.getvalue().endswith("Z warning x session=s1\n")
+
+
 class Stuck(io.StringIO):
     """A stderr that takes nothing until it may."""
 

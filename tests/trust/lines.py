@@ -364,6 +364,7 @@ LINES: Final = {
         (
             "cli/test_serve.py::the_log_is_json_with_utc_times_and_holds_no_secret",
             "server/test_logs.py::what_is_no_terminal_gets_json",
+            "server/test_logs.py::a_terminal_gets_text",
             "server/test_logs.py::text_is_one_line_an_event_with_hostile_characters_escaped",
             "server/test_logs.py::a_stderr_that_takes_nothing_delays_nobody",
         ),
