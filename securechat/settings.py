@@ -67,7 +67,7 @@ def in_force(home: Path, environ: Mapping[str, str], flags: Mapping[str, object]
         variable = PREFIX + setting.key.upper()
         if setting.key not in TABLES and variable in environ:
             return variable
-        return path.name if setting.key in written else "default"
+        return path.name if written.get(setting.key, {}) != {} else "default"
 
     def value(setting: Setting) -> object:
         return getattr(getattr(config, setting.table) if setting.table else config, setting.key)

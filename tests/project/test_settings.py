@@ -40,6 +40,7 @@ def test_a_new_file_has_every_key_and_changes_nothing(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_text() == new_file()
     assert load_config(tmp_path, {}, {}) == Config()
+    assert {one.origin for one in in_force(tmp_path, {}, {})} == {"default"}
 
     commented = re.sub(r"(?m)^# (\w+ = .+)$", r"\1", new_file())
     unset = {key for key, value in msgspec.structs.asdict(Config()).items() if value is None}
