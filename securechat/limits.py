@@ -187,6 +187,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Waiting to be written to one connection. Past it, its subscriptions stop being live and read on from the store
     when it has drained, and its requests are not read until then."""
 
+    requests_a_second: Count = 10_000
+    """Requests of one session that is logged in, each second, and twice as many at once; past it, `too-many-requests`,
+    and nothing is recorded. Far above what people type, and above what a program gets answered on most disks: it keeps
+    one session from taking all of a reactor."""
+
     in_flight: Count = 256
     """Proposals of one connection that the journal has not answered; past it, the connection is not read."""
 

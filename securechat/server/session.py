@@ -24,6 +24,7 @@ from securechat.protocols.native import State, refusal
 from securechat.server.connection import Connection
 from securechat.server.fanout import Origin
 from securechat.server.own_account import session_name
+from securechat.server.rate import Rate
 from securechat.server.redemption import redeem
 from securechat.server.requests import RETRY_SECONDS, Requests
 from securechat.server.subscriptions import Subscriptions
@@ -67,6 +68,7 @@ class Session:
         self._limits = reactor.limits
         self._state = State.GREETED
         self._requests: Requests | None = None
+        self._rate = Rate(self._limits.requests_a_second)
         self._entry: tuple[Account, str] | None = None
         self.began = connection.heard
         self._failures = 0
@@ -94,8 +96,12 @@ class Session:
     def handle(self, item: AnyRequest | ProtocolError) -> None:
         """Act on one request, or answer one error of the protocol."""
         self._pinged = None
-        if self._requests and self._requests.handle(item):
-            return
+        if self._requests:
+            if not self._rate.admits() and not isinstance(item, ProtocolError | frames.Logout):
+                self.refuse(item.ref, Code.TOO_MANY_REQUESTS, "You ask too much at once.", RETRY_SECONDS)
+                return
+            if self._requests.handle(item):
+                return
         error = item if isinstance(item, ProtocolError) else refusal(self._state, item)
         if error is not None:
             self._tell_error(error)

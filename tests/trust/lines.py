@@ -263,12 +263,11 @@ LINES: Final = {
         ("server/test_slow_reader.py::a_reader_that_stops_gets_every_record_once_in_order_when_it_goes_on",),
     ),
     "H4": Line(
-        "Who asks for more than the server can take is not read until it was answered, and is refused at last.",
+        "More requests than the rate allows are refused, not closed, and nothing of them is recorded; it can be set.",
         (
-            "server/test_slow_reader.py::a_peer_that_asks_without_reading_is_not_read_until_it_does",
+            "server/test_rate.py::more_than_the_rate_is_refused_and_not_recorded_and_the_session_goes_on",
             "journal/test_journal.py::proposals_past_the_limit_are_not_taken",
         ),
-        "There is no rate in requests a second yet: what bounds a session is how much it may have unanswered.",
     ),
     "U1": Line(
         "Nothing that drives a terminal, hides, or turns the direction of reading reaches it.",
