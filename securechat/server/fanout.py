@@ -43,7 +43,7 @@ class Reading(enum.Enum):
 class Subscription:
     """One session reading one room from a cursor, the `seq` of the last record that was queued for it."""
 
-    __slots__ = ("cursor", "reading", "replay_to", "room", "session")
+    __slots__ = ("cursor", "last", "reading", "replay_to", "room", "session")
 
     def __init__(self, session: "Session", room: str, cursor: int, replay_to: int) -> None:
         self.session = session
@@ -51,6 +51,8 @@ class Subscription:
         self.cursor = cursor
         self.replay_to = replay_to
         """The room's head when it began: what is not newer was there before."""
+        self.last: int | None = None
+        """The record that ended the membership, where one has: it is read up to that one."""
         self.reading = Reading.BEHIND
 
 
@@ -115,14 +117,15 @@ class Delivery:
         """
         room, cursor = subscription.room, subscription.cursor
         added = self.batch.records[room]
-        first, last = added[0].seq, added[-1].seq
+        first, newest = added[0].seq, added[-1].seq
+        last = newest if subscription.last is None else min(newest, subscription.last)
         if cursor >= last:
             return True
         session = subscription.session
-        if cursor == first - 1:
+        if cursor == first - 1 and last == newest:
             data = self._whole(room, session.username)
-        elif cursor >= first:
-            data = encode_records([record for record in added if record.seq > cursor], session.username)
+        elif cursor >= first - 1:
+            data = encode_records([record for record in added if cursor < record.seq <= last], session.username)
         else:
             return False
         connection = session.connection

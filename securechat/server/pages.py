@@ -71,18 +71,20 @@ def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Cal
     Where all of them are gone with their time, nothing is encoded, and the cursor is behind what is gone.
     """
     room, cursor, replay_to = subscription.room, subscription.cursor, subscription.replay_to
+    last = subscription.last
+    before = None if last is None else last + 1
     viewer = subscription.session.username
 
     def work(reader: Reader) -> tuple[bytes, int]:
-        records = recent.after(room, cursor, PAGE_RECORDS, max_bytes)
+        records = recent.after(room, cursor, PAGE_RECORDS, max_bytes) if before is None else None
         if records is None:
-            records = reader.page(room, after=cursor, limit=PAGE_RECORDS, max_bytes=max_bytes).records
+            records = reader.page(room, after=cursor, before=before, limit=PAGE_RECORDS, max_bytes=max_bytes).records
         if not records:
             # The base is read after the page: what has expired between the two was not on the page either.
             base = reader.base(room)
             if base <= cursor:
                 raise LookupError(f"no record after {cursor} where there should be one")
-            return b"", base
+            return b"", base if last is None else min(base, last)
         return encode_records(records, viewer, replay_to), records[-1].seq
 
     return work

@@ -363,9 +363,11 @@ class Reactor:
         for gain in batch.gained:
             for session in tuple(self._sessions.get(gain.account, ())):
                 self._guard(session.connection, session.gained, gain.room, gain.after)
+        # Before the fan-out: whoever was kicked hears that, and nothing that stands behind it in the same batch.
+        self._take_away(batch)
         for room in batch.records:
             self._fan_out(room, delivery)
-        self._take_away(batch)
+        self._take_away(batch)  # again: who is level now reads no more
         self._tell_marks(batch)
         for token in batch.revoked:
             for session in tuple(self._sessions.get(token.account, ())):
@@ -387,7 +389,7 @@ class Reactor:
             if room is not None and loss.account in room.members:
                 continue  # back in already, within the same batch
             for session in tuple(self._sessions.get(loss.account, ())):
-                session.subscriptions.end(loss.room)
+                session.subscriptions.end_with(loss.room, loss.after + 1)
 
     def _tell_marks(self, batch: Batch) -> None:
         # Whoever asked about this room has heard it as the answer.

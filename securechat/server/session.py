@@ -171,7 +171,9 @@ class Session:
 
     def gained(self, room: str, after: int) -> None:
         """The account has become a member of this room, behind its record `after`."""
-        if self.is_synced and room not in self.subscriptions:
+        if room in self.subscriptions:
+            self.subscriptions.go_on(room)
+        elif self.is_synced:
             self.subscriptions.begin(room, after, replay_to=after)
 
     def _leave_when_answered(self) -> None:

@@ -61,6 +61,18 @@ class Subscriptions:
         late = (one for one in self._all.values() if one.reading is not Reading.LIVE)
         return [rooms[one.room].head - one.cursor for one in late]
 
+    def end_with(self, room: str, last: int) -> None:
+        """The membership ended with the record `last`: a reader who is behind reads up to it, and no further."""
+        subscription = self._all.get(room)
+        if subscription is not None and subscription.cursor < last:
+            subscription.last = last
+        else:
+            self.end(room)
+
+    def go_on(self, room: str) -> None:
+        """The account is a member again: what is read of this room is read without an end."""
+        self._all[room].last = None
+
     def end_all(self) -> None:
         """Read nothing more."""
         for room in tuple(self._all):
@@ -93,11 +105,21 @@ class Subscriptions:
             self._session.give_up(Code.STORAGE, "The server cannot read its store.")
             return
         if self._all.get(subscription.room) is subscription:  # else it ended, or began anew from another cursor
-            data, subscription.cursor = page
-            if data:  # else all of it was gone with its time
-                self._session.connection.queue(data)
-            self._level_or_wait(subscription)
+            self._take(subscription, *page)
         self.read_on()
+
+    def _take(self, subscription: Subscription, data: bytes, cursor: int) -> None:
+        last = subscription.last
+        if last is not None and cursor > last:  # it was read before the membership ended
+            self._wait(subscription)
+            return
+        subscription.cursor = cursor
+        if data:  # else all of it was gone with its time
+            self._session.connection.queue(data)
+        if cursor == last:
+            self.end(subscription.room)
+        else:
+            self._level_or_wait(subscription)
 
     def _level_or_wait(self, subscription: Subscription) -> None:
         # The journal's view is at least as new as the batches this reactor has seen: who is level with it misses none.

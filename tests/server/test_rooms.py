@@ -47,6 +47,22 @@ def test_who_was_kicked_hears_that_and_nothing_more(server: Server) -> None:
         assert bob.say("back?", id="one", room="ops")["code"] == "not-member"
 
 
+def test_who_is_kicked_does_not_hear_what_is_said_behind_that_in_one_batch(server: Server) -> None:
+    with peer(server, "alice") as alice, peer(server, "bob") as bob:
+        _ask(alice, "create", room="ops")
+        bob.join("ops")
+        alice.send(  # in one write: one turn of the reactor, one batch
+            {"type": "say", "id": "one", "room": "ops", "text": "to all"},
+            {"type": "kick", "id": "two", "room": "ops", "username": "bob"},
+            {"type": "say", "id": "three", "room": "ops", "text": "behind his back"},
+        )
+        while alice.expect("ack")["id"] != "three":
+            pass
+        assert [bob.receive()["type"] for _ in range(2)] == ["message", "kick"]
+        bob.send({"type": "ping"})
+        assert bob.receive()["type"] == "pong"
+
+
 @with_any_number_of_reactors
 def test_a_topic_is_told_and_listed(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:

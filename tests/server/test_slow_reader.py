@@ -1,6 +1,7 @@
 """A reader that stops: it misses nothing, delays nobody, and costs the server no more than its queue."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,41 @@ def test_a_reader_that_is_behind_in_two_rooms_catches_up_in_both(home: Path) -> 
             heard = late.messages(200)
             for room in ("lobby", "ops"):
                 assert [m["id"] for m in heard if m["room"] == room] == [f"{room}{n}" for n in range(100)]
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_reader_that_is_kicked_while_behind_reads_up_to_that_and_further_only_when_invited_again(
+    home: Path, comes_back: bool
+) -> None:
+    count = 300
+    with (
+        running_server(home, queue_bytes=50_000, page_bytes=50_000) as server,
+        peer(server, "alice") as alice,
+        Peer(server.port, receive_buffer=4096) as stopped,
+    ):
+        alice.send({"type": "create", "room": "ops"})
+        alice.expect("created")
+        stopped.login("bob")
+        stopped.join("ops")
+        stopped.send({"type": "sync"})
+        for number in range(count):
+            assert alice.say("x" * 15_000, id=f"n{number}", room="ops")["type"] == "ack"
+        alice.send({"type": "kick", "id": "out", "room": "ops", "username": "bob"})
+        kicked = alice.expect("ack")["seq"]
+        last = alice.say("behind his back", id="behind", room="ops")["seq"]
+        if comes_back:
+            alice.send({"type": "invite", "id": "in", "room": "ops", "username": "bob"})
+            alice.expect("ack")
+            last = alice.say("welcome back", id="back", room="ops")["seq"]
+        heard: list[dict[str, Any]] = []
+        while not heard or heard[-1]["seq"] < (last if comes_back else kicked):
+            heard.append(stopped.expect("message", "kick", "invite"))
+        first = heard[0]["seq"]
+        assert [frame["seq"] for frame in heard] == list(range(first, last + 1 if comes_back else kicked + 1))
+        assert {"type": "kick", "target": "bob"}.items() <= heard[count].items()
+        alice.say("the end", id="end", room="ops")
+        stopped.send({"type": "ping"})
+        assert stopped.expect("message", "pong")["type"] == ("message" if comes_back else "pong")
 
 
 def test_a_peer_that_asks_without_reading_is_not_read_until_it_does(server: Server) -> None:
