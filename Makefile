@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults bench check fuzz pages lock clean
+.PHONY: help install run test faults bench pictures check fuzz pages lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -45,6 +45,9 @@ faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds 
 
 bench: $(TOOLS) ## Measure it beside other servers, in some minutes; BENCH=--help says what else can be asked for
 	@$(BIN)/python -m bench $(BENCH)
+
+pictures: $(TOOLS) ## Make the pictures in docs/pictures anew, from a real run
+	@$(BIN)/python -m tests.project.pictures
 
 check: $(TOOLS) ## Check format, style, types, the direction of imports, and the docs
 	@$(BIN)/ruff format --check .

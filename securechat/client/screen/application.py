@@ -31,7 +31,7 @@ from prompt_toolkit.layout import (
     Window,
 )
 from prompt_toolkit.layout.processors import BeforeInput
-from prompt_toolkit.output import Output
+from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from securechat.client import text
@@ -93,7 +93,12 @@ class Screen:
         self._room: Room = self.model.current
         # No requests for the cursor's position: the answer would come as keyboard input. No bell from the editor.
         self._output = output or Vt100_Output(
-            sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False, enable_bell=False
+            sys.stdout,
+            size,
+            term=os.environ.get("TERM"),
+            default_color_depth=ColorDepth.from_env(),  # NO_COLOR
+            enable_cpr=False,
+            enable_bell=False,
         )
         self.buffer: Final = Buffer(multiline=True)
         self.app: Final[Application[None]] = Application(
@@ -239,6 +244,7 @@ class Screen:
             width=lambda: Dimension.exact(panels.list_columns(self._columns())),
         )
         edge = Window(width=1, char="│", style="fg:#808080")
+        gap = Window(width=1)
         talk = Window(_Lines(self._talk), wrap_lines=False)
         title = Window(_Lines(lambda width, _: [panels.title(self.model, width)]), height=1)
         state = Window(_Lines(lambda width, _: [panels.state(self.model, self.viewport, width)]), height=1)
@@ -250,7 +256,7 @@ class Screen:
             ],
         )
         entered = Window(control, height=Dimension(min=1, max=INPUT_ROWS), wrap_lines=True, dont_extend_height=True)
-        left = ConditionalContainer(VSplit([rooms, edge]), has_list)
+        left = ConditionalContainer(VSplit([rooms, edge, gap]), has_list)
         return Layout(HSplit([title, VSplit([left, talk]), state, entered]), focused_element=entered)
 
     def _columns(self) -> int:

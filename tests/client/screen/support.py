@@ -113,7 +113,7 @@ class FullScreen:
     def talk(self) -> list[str]:
         """The lines of the talk, without what is around it."""
         lines = self.lines[1:-2]
-        return [line.partition("│")[2] if self.size.columns >= 70 else line for line in lines]
+        return [line.partition("│ ")[2] if self.size.columns >= 70 else line for line in lines]
 
     def wait(self, seen: Callable[[list[str]], Any], what: str = "") -> list[str]:
         """Wait until the screen is as expected."""
