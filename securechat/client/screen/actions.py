@@ -41,7 +41,7 @@ from securechat.protocols.frames import (
 
 T = TypeVar("T")
 
-PAGE: Final = 100
+PAGE: Final = 200
 """Records that are loaded at a time: more than a screen has lines, and few enough to come at once."""
 
 COUNTED: Final = 50
