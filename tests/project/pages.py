@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from securechat.client.commands import COMMANDS
+from securechat.client.screen.actions import KEYS
 from securechat.settings import Setting, every_setting, toml
 from tests.trust.lines import LINES
 
@@ -41,9 +43,19 @@ def _said(named: str) -> str:
     return named.partition("::")[2].replace("_", " ")
 
 
+def _keys() -> str:
+    return "\n".join(f"- {line}" for line in KEYS)
+
+
+def _commands() -> str:
+    rows = [f"| `{command.usage}` | {command.help} |" for command in COMMANDS.values()]
+    return "\n".join(["| command | what it does |", "| --- | --- |", *rows])
+
+
 PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
     "docs/configuration.md": {"settings": _plain, "limits": _limits},
     "docs/trust.md": {"lines": _trust},
+    "docs/client.md": {"keys": _keys, "commands": _commands},
 }
 """By page, what is made for each marker on it."""
 

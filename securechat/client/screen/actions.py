@@ -63,7 +63,9 @@ KEYS: Final = (
 class Lane:
     """A thread that does one thing after the other."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, fail: Callable[[BaseException], None]) -> None:
+        """`fail` is told what nobody expected; nothing more is done then."""
+        self._fail = fail
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"securechat-{name}", daemon=True)
         self._thread.start()
@@ -78,15 +80,23 @@ class Lane:
         self._thread.join()
 
     def _run(self) -> None:
-        while (act := self._asked.get()) is not None:
-            act()
+        try:
+            while (act := self._asked.get()) is not None:
+                act()
+        except BaseException as error:  # noqa: BLE001 - raised again by the main thread
+            self._fail(error)
 
 
 class Actions:
     """Everything but `listen` is called on the thread that owns the model; `post` has something done there."""
 
     def __init__(
-        self, client: Client, model: Model, viewport: Viewport, post: Callable[[Callable[[], None]], None]
+        self,
+        client: Client,
+        model: Model,
+        viewport: Viewport,
+        post: Callable[[Callable[[], None]], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._client = client
         self._model = model
@@ -97,8 +107,8 @@ class Actions:
         self._unmarked: dict[str, int] = {}  # up to where a room was read, which the server has not been told
         self._marked_at = 0.0
         # What is said does not wait for a page of history, nor a page for what cannot be said now.
-        self._sayer = Lane("sayer")
-        self._asker = Lane("asker")
+        self._sayer = Lane("sayer", fail)
+        self._asker = Lane("asker", fail)
         for pending in client.left_over:
             self._take_up(pending)
 

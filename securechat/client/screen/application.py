@@ -79,7 +79,7 @@ class Screen:
     def __init__(self, client: Client, *, input: Input | None = None, output: Output | None = None) -> None:
         self.model: Final = Model(client.welcome, str(client.address), text.line(client.proof))
         self.viewport: Final = Viewport(Renderer(self.model.me), self.model.ignored)
-        self.actions: Final = Actions(client, self.model, self.viewport, self.post)
+        self.actions: Final = Actions(client, self.model, self.viewport, self.post, self.stop)
         self._events = client.events()
         self._changed = threading.Condition()
         self._heard: deque[Heard] = deque()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from prompt_toolkit.clipboard import InMemoryClipboard
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -57,6 +58,7 @@ def _bind_input(screen: Screen, keys: KeyBindings) -> None:
             screen.actions.search(typed)
         elif model.doing is Doing.ANSWERING:
             buffer.reset()
+            event.app.clipboard = InMemoryClipboard()  # what was cut from a secret is not to be pasted anywhere
             screen.actions.answer(typed)
         else:
             model.current.draft.enter(typed)
