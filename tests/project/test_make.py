@@ -14,7 +14,7 @@ import pytest
 
 from tests.project.tree import ROOT, environment
 
-TARGETS = ["help", "install", "run", "test", "faults", "bench", "check", "fuzz", "pages", "lock", "clean"]
+TARGETS = ["help", "install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock", "clean"]
 
 OLD_PYTHON = f"""#!/bin/sh
 # A Python that believes to be an old one.
@@ -42,7 +42,7 @@ def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
     assert make("help").stdout == listed.stdout
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "faults", "bench", "check", "fuzz", "pages", "lock"])
+@pytest.mark.parametrize("target", ["install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock"])
 def test_an_old_python_is_refused_in_one_line(clone: Path, target: str) -> None:
     old = clone / "python-old"
     old.write_text(OLD_PYTHON)
