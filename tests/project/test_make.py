@@ -42,7 +42,9 @@ def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
     assert make("help").stdout == listed.stdout
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock"])
+@pytest.mark.parametrize(
+    "target", ["install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock"]
+)
 def test_an_old_python_is_refused_in_one_line(clone: Path, target: str) -> None:
     old = clone / "python-old"
     old.write_text(OLD_PYTHON)
