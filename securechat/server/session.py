@@ -211,7 +211,7 @@ class Session:
             throttle.given_up(attempt)
             self._throttled(request, "Too many log in at once; try again.", RETRY_SECONDS)
 
-    def _throttled(self, request: frames.Login, message: str, seconds: float) -> None:
+    def _throttled(self, request: frames.Login | frames.Redeem, message: str, seconds: float) -> None:
         self.reactor.counts.logins["throttled"] += 1
         self.connection.forget_received()
         self.refuse(request.ref, Code.THROTTLED, message, math.ceil(seconds * 10) / 10)
@@ -238,13 +238,22 @@ class Session:
     def _redeem(self, request: frames.Redeem) -> None:
         services, password = self.reactor.services, request.password
         claim = Redeem(request.username, hash_token(request.secret))
+        # Counted with the failed logins of its address, and by a name that no account has: nobody's logins wait for it.
+        guest = f"@{request.username}"
+        attempt = services.throttle.begin(self.connection.source, guest, at_home=False, now=time.monotonic())
+        if isinstance(attempt, float):
+            self._throttled(request, "Too many logins failed; wait, then try again.", attempt)
+            return
         # The journal decides; this spares a hash to whoever tries secrets.
         refused = invitations.refusal(
             services.view.invitations.get(claim.secret_hash), claim.account, time.time_ns() // 1_000_000
         )
         if refused is not None:
+            services.throttle.failed(attempt, time.monotonic())
             self._refuse_invitation(request, refused)
             return
+        # Whoever has come so far has the secret, and is not guessing.
+        services.throttle.given_up(attempt)
 
         def work(authenticator: Authenticator) -> Account | Rejected:
             return redeem(services.journal, authenticator, claim, password)
@@ -253,7 +262,7 @@ class Session:
         if services.hashing.submit(work, deliver):
             self._state = CHECKING
         else:
-            self.refuse(request.ref, Code.THROTTLED, "Too many log in at once; try again.", RETRY_SECONDS)
+            self._throttled(request, "Too many log in at once; try again.", RETRY_SECONDS)
 
     def _redeemed(self, request: frames.Redeem, result: Account | Rejected | Exception) -> None:
         self._state = State.GREETED

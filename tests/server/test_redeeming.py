@@ -11,7 +11,7 @@ from securechat.chat.model import Issue, Proposal, RevokeInvitation
 from securechat.errors import CredentialError
 from securechat.server.control import submit
 from securechat.server.server import Server
-from tests.server.support import Peer, in_parallel, peer, running_server
+from tests.server.support import PASSWORD, Peer, in_parallel, peer, running_server
 
 SECRET = "Zr8mYc0qVw2dP5sT1uX4oKaLhNfEbGiJ7lQtRvSyU3A"
 OWN = "a sentence of frank's own"
@@ -111,6 +111,19 @@ def test_three_tries_close_the_connection_and_what_came_behind_is_dropped(server
             ("error", "bad-invitation"),
             ("bye", "bad-credentials"),
         ]
+
+
+def test_who_guesses_has_to_wait_and_so_do_the_logins_of_that_address(home: Path) -> None:
+    with running_server(home, login_waits=(60.0,)) as server, Peer(server.port) as stranger:
+        issue(server)
+        stranger.receive()
+        stranger.send(redeem(secret="one"))
+        assert stranger.receive()["code"] == "bad-invitation"
+        for frame in (redeem(), {"type": "login", "username": "alice", "password": PASSWORD}):
+            stranger.send(frame)
+            waits = stranger.receive()
+            assert waits["code"] == "throttled"
+            assert 0 < waits["retry_after"] <= 60.0
 
 
 def test_a_weak_password_leaves_the_invitation_open(server: Server) -> None:
