@@ -26,7 +26,10 @@ DAYS = 3_650
 
 @app.command()
 def kick(name: Name, home: Home = Path()) -> None:
-    """End the sessions of an account and revoke its tokens; it may log in again with its password."""
+    """End the sessions of an account and revoke its tokens.
+
+    It may log in again with its password.
+    """
     from securechat.chat.model import Revoke
 
     _account(home, name)
@@ -36,7 +39,10 @@ def kick(name: Name, home: Home = Path()) -> None:
 
 @app.command()
 def ban(name: Name, lasting: For = None, home: Home = Path()) -> None:
-    """Keep an account out, for a time or until `unban`; its sessions end and its tokens are revoked."""
+    """Keep an account out, for a time or until `unban`.
+
+    Its sessions end and its tokens are revoked.
+    """
     _impose(home, name, "ban", lasting, "is banned")
 
 
@@ -48,7 +54,7 @@ def unban(name: Name, home: Home = Path()) -> None:
 
 @app.command()
 def mute(name: Name, lasting: For = None, home: Home = Path()) -> None:
-    """Let an account read and say nothing, for a time or until `unmute`."""
+    """Let an account read but say nothing, for a time or until unmute."""
     _impose(home, name, "mute", lasting, "is muted")
 
 

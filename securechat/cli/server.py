@@ -44,7 +44,10 @@ def connections(as_json: Json = False, home: Home = Path()) -> None:
 
 @server_app.command("reload")
 def reload(home: Home = Path()) -> None:
-    """Have the server read its settings, accounts and certificate anew; what cannot be used changes nothing."""
+    """Have the server read settings, accounts and certificate anew.
+
+    What cannot be used changes nothing.
+    """
     from securechat.server.control import Reload
 
     changes = asked(home, Reload()).value
@@ -56,7 +59,7 @@ def drain(
     within: Annotated[float, typer.Option(help="Seconds until those who have not left are told goodbye.", min=0)] = 30,
     home: Home = Path(),
 ) -> None:
-    """Have the server take no new connections, and stop when the last one has left."""
+    """Have the server stop when the last connection has left."""
     from securechat.server.control import Drain
 
     asked(home, Drain(within))
