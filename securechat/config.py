@@ -46,6 +46,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: str = ""
     """Its key; `""` is `certs/server.key`. Both or neither is set."""
 
+    renew_certificate: bool = True
+    """The server renews its own certificate 30 days before the end, where `certs/ca.key` is and has no passphrase."""
+
+    client_certificates: Literal["off", "optional", "required"] = "off"
+    """With `"optional"`, who shows one of the CA's logs in as its account; with `"required"` everybody has to."""
+
     tls_minimum: Literal["1.3", "1.2"] = "1.3"
     """The oldest TLS that is spoken; `"1.2"` lets older clients in."""
 

@@ -5,7 +5,7 @@ A CA key is never overwritten, and a command that is refused has changed nothing
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from securechat.certificates.reading import (
     CertificateFacts,
     CertificateFolder,
     belongs,
+    has_passphrase,
     inspect_certificate,
     is_authority,
     is_issued_by,
@@ -35,6 +36,7 @@ from securechat.certificates.reading import (
     read_certificates,
     read_private_key,
 )
+from securechat.certificates.revocations import begin_revocations, renew_revocations
 from securechat.certificates.succession import sign_succession
 from securechat.errors import AlreadyExists, CertificateError, NotFound, UsageError
 from securechat.files import locked, replace_file, sync_folder
@@ -56,20 +58,34 @@ class Generated:
 
 
 @dataclass(frozen=True)
-class _Authority:
+class Authority:
+    """The CA's key and certificate, which belong together; `new_…` says that they are not in the folder yet."""
+
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
-    new_key: bool
-    new_certificate: bool
+    new_key: bool = False
+    new_certificate: bool = False
+
+
+Passphrase = Callable[[], str]
+"""Asked for the CA key's passphrase, where it has one."""
 
 
 def generate(
-    folder: CertificateFolder, hosts: Sequence[str] = (), *, days: int = SERVER_DAYS, force: bool = False
+    folder: CertificateFolder,
+    hosts: Sequence[str] = (),
+    *,
+    days: int = SERVER_DAYS,
+    force: bool = False,
+    passphrase: Passphrase | None = None,
+    new_passphrase: str = "",
 ) -> Generated:
     """Make the CA if there is none, and a server certificate with a new key from it, for at most `days` days.
 
     The certificate is for this machine, for `hosts`, and for the names of the certificate that it replaces. `force`
-    starts anew: it also replaces a certificate that is not this CA's, and keeps none of the names.
+    starts anew: it also replaces a certificate that is not this CA's, and keeps none of the names. A new CA key is
+    encrypted with `new_passphrase`, if there is one; `passphrase` opens the key that is there. A revocation list that
+    is there is renewed, too.
     Raises UsageError for a bad name or number, AlreadyExists where `force` is needed, CertificateError for the rest.
     """
     if not 1 <= days <= SERVER_DAYS:
@@ -79,10 +95,14 @@ def generate(
     now = datetime.now(UTC)
     with _held(folder):
         renewed = _present(folder.server_certificate)
-        authority = _find_authority(folder, now)
+        authority = _find_authority(folder, now, passphrase)
         names = dict.fromkeys([*local, *_names_to_keep(folder, authority.certificate, force), *asked])
-        _store_authority(folder, authority)
+        _store_authority(folder, authority, new_passphrase)
         _renew(folder, authority, names, now, days)
+        if authority.new_key:
+            begin_revocations(folder, authority, now)
+        else:
+            renew_revocations(folder, authority, now)
     return Generated(
         authority=inspect_certificate(folder.authority),
         server=inspect_certificate(folder.server_certificate),
@@ -92,8 +112,10 @@ def generate(
     )
 
 
-def announce_next(folder: CertificateFolder) -> CertificateFacts:
+def announce_next(folder: CertificateFolder, passphrase: Passphrase | None = None) -> CertificateFacts:
     """Make the CA after this one, and the statement by which those who trust this one will trust it; once only.
+
+    Where this one's key has a passphrase, which `passphrase` gets, the next one's has the same.
 
     Raises AlreadyExists where one is announced, CertificateError for the rest.
     """
@@ -104,19 +126,20 @@ def announce_next(folder: CertificateFolder) -> CertificateFacts:
                 f"{folder.next_authority} is announced already.",
                 hint="Put it in force: securechat gen-certs --use-next-ca",
             )
-        authority = _find_authority(folder, now)
+        given = passphrase() if passphrase and has_passphrase(folder.authority_key) else ""
+        authority = _find_authority(folder, now, (lambda: given) if given else None)
         _refuse_none(folder, authority)
         key = new_key()
         certificate = issue_authority_certificate(key, now)
         # The signature last: a server announces nothing before it is there.
-        replace_file(folder.next_authority_key, key_pem(key), AUTHORITY_KEY_MODE)
+        replace_file(folder.next_authority_key, key_pem(key, given), AUTHORITY_KEY_MODE)
         replace_file(folder.next_authority, certificate_pem(certificate), CERTIFICATE_MODE)
         signature = sign_succession(authority.key, certificate)
         replace_file(folder.next_signature, f"{signature}\n".encode(), CERTIFICATE_MODE)
     return inspect_certificate(folder.next_authority)
 
 
-def use_next(folder: CertificateFolder, *, days: int = SERVER_DAYS) -> Generated:
+def use_next(folder: CertificateFolder, *, days: int = SERVER_DAYS, passphrase: Passphrase | None = None) -> Generated:
     """Put the CA that is announced in force: a server certificate from it, for the same names; the old CA stays beside
     it as `old-ca.pem` and `old-ca.key`.
 
@@ -134,7 +157,9 @@ def use_next(folder: CertificateFolder, *, days: int = SERVER_DAYS) -> Generated
             replace_file(folder.path / "old-ca.pem", folder.authority.read_bytes(), CERTIFICATE_MODE)
             replace_file(folder.authority, certificate, CERTIFICATE_MODE)
         replace_file(folder.authority_key, key, AUTHORITY_KEY_MODE)
-        _renew(folder, _find_authority(folder, now), names, now, days)
+        authority = _find_authority(folder, now, passphrase)
+        _renew(folder, authority, names, now, days)
+        begin_revocations(folder, authority, now)
         for path in (folder.next_signature, folder.next_authority_key, folder.next_authority):
             path.unlink(missing_ok=True)
     return Generated(
@@ -155,11 +180,10 @@ def _held(folder: CertificateFolder) -> Iterator[None]:
         with locked(folder.authority_key):
             yield
     except OSError as error:
-        path = error.filename or folder.path
-        raise CertificateError(f"{path} cannot be read or written: {os.strerror(error.errno or 0)}.") from None
+        raise not_writable(folder, error) from None
 
 
-def _refuse_none(folder: CertificateFolder, authority: _Authority) -> None:
+def _refuse_none(folder: CertificateFolder, authority: Authority) -> None:
     if authority.new_key or authority.new_certificate:
         raise CertificateError(f"There is no CA in {folder.path} that another could follow.", hint=MAKE)
 
@@ -172,7 +196,28 @@ def _local_names() -> tuple[list[str], str]:
         return list(LOCAL), name
 
 
-def _find_authority(folder: CertificateFolder, now: datetime) -> _Authority:
+def require_authority(folder: CertificateFolder) -> None:
+    """Raise CertificateError where the CA's key is not in the folder."""
+    if not _present(folder.authority_key):
+        raise CertificateError(
+            f"{folder.authority_key} is not here, and nothing can be issued or revoked without it.",
+            hint="Run this where the CA's key is kept; `securechat gen-certs` makes a new CA.",
+        )
+
+
+def open_authority(folder: CertificateFolder, now: datetime, passphrase: Passphrase | None) -> Authority:
+    """The CA that is in the folder, to issue with. Raises CertificateError where it cannot be used, or is not there."""
+    require_authority(folder)
+    return _find_authority(folder, now, passphrase)
+
+
+def not_writable(folder: CertificateFolder, error: OSError) -> CertificateError:
+    """What failed while the folder was read or written, for people."""
+    path = error.filename or folder.path
+    return CertificateError(f"{path} cannot be read or written: {os.strerror(error.errno or 0)}.")
+
+
+def _find_authority(folder: CertificateFolder, now: datetime, passphrase: Passphrase | None) -> Authority:
     path, key_path = folder.authority, folder.authority_key
     if not _present(key_path):
         if _present(path):
@@ -182,19 +227,19 @@ def _find_authority(folder: CertificateFolder, now: datetime) -> _Authority:
                 "and everybody who connects needs its ca.pem.",
             )
         key = new_key()
-        return _Authority(key, issue_authority_certificate(key, now), new_key=True, new_certificate=True)
-    found = read_private_key(key_path)
+        return Authority(key, issue_authority_certificate(key, now), new_key=True, new_certificate=True)
+    found = read_private_key(key_path, passphrase)
     if not isinstance(found, ec.EllipticCurvePrivateKey):
         raise CertificateError(f"{key_path} holds no elliptic-curve key.")
     if not _present(path):
-        return _Authority(found, issue_authority_certificate(found, now), new_key=False, new_certificate=True)
+        return Authority(found, issue_authority_certificate(found, now), new_key=False, new_certificate=True)
     certificate = read_certificates(path)[0]
     again = f"Move {path} away and run this again: it is made anew from the key, and everybody who connects needs it."
     if not belongs(found, certificate) or not is_authority(certificate):
         raise CertificateError(f"{path} is not the CA certificate of {key_path}.", hint=again)
     if certificate.not_valid_after_utc <= now:
         raise CertificateError(f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}.", hint=again)
-    return _Authority(found, certificate, new_key=False, new_certificate=False)
+    return Authority(found, certificate, new_key=False, new_certificate=False)
 
 
 def _names_to_keep(folder: CertificateFolder, authority: x509.Certificate, force: bool) -> Iterable[str]:
@@ -217,15 +262,15 @@ def _names_to_keep(folder: CertificateFolder, authority: x509.Certificate, force
     raise AlreadyExists(f"{path} was not issued by {folder.authority}.", hint=hint)
 
 
-def _store_authority(folder: CertificateFolder, authority: _Authority) -> None:
+def _store_authority(folder: CertificateFolder, authority: Authority, passphrase: str) -> None:
     # The key first: from it alone the next run makes the certificate again, whatever happens in between.
     if authority.new_key:
-        replace_file(folder.authority_key, key_pem(authority.key), AUTHORITY_KEY_MODE)
+        replace_file(folder.authority_key, key_pem(authority.key, passphrase), AUTHORITY_KEY_MODE)
     if authority.new_certificate:
         replace_file(folder.authority, certificate_pem(authority.certificate), CERTIFICATE_MODE)
 
 
-def _renew(folder: CertificateFolder, authority: _Authority, names: Iterable[str], now: datetime, days: int) -> None:
+def _renew(folder: CertificateFolder, authority: Authority, names: Iterable[str], now: datetime, days: int) -> None:
     # A new key each time: what was stolen from the last one ends with its certificate.
     key = new_key()
     certificate = issue_server_certificate(

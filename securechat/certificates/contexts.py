@@ -6,9 +6,10 @@ This file wraps no socket.
 import itertools
 import os
 import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,12 +18,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from securechat.certificates.explain import words_of
 from securechat.certificates.reading import (
     belongs,
+    is_authority,
     is_for,
     is_issued_by,
     names_of,
     read_certificates,
     read_private_key,
 )
+from securechat.certificates.revocations import read_revocations
 from securechat.errors import CertificateError, ConfigError
 
 ALPN: Final = "securechat/1"
@@ -33,12 +36,27 @@ RENEW = "`securechat gen-certs` renews it."
 _VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 
 
+@dataclass(frozen=True)
+class ClientCheck:
+    """How a server looks at client certificates: whose they must be, which are revoked, and whether one is needed."""
+
+    authority: Path
+    revocations: Path
+    is_required: bool
+
+
 def server_context(
-    certificate: Path, key: Path, *, minimum: Literal["1.3", "1.2"] = "1.3", group: str = "prime256v1"
+    certificate: Path,
+    key: Path,
+    *,
+    minimum: Literal["1.3", "1.2"] = "1.3",
+    group: str = "prime256v1",
+    clients: ClientCheck | None = None,
 ) -> ssl.SSLContext:
     """The context for accepting with this certificate, once everything about it has been looked at.
 
-    `group` is the one key exchange group to offer; with "" OpenSSL's own list stands.
+    `group` is the one key exchange group to offer; with "" OpenSSL's own list stands. With `clients`, certificates of
+    clients are asked for; where the revocation list is missing or has expired, none is taken.
     Raises CertificateError for files that cannot be used now, ConfigError for a group that OpenSSL does not know.
     """
     refuse_unusable(certificate, key, datetime.now(UTC))
@@ -64,18 +82,24 @@ def server_context(
             raise ConfigError(
                 f"tls_group = {group!r} is no group of {ssl.OPENSSL_VERSION}.", hint='Known to all is "prime256v1".'
             ) from None
-    try:
-        # The empty passphrase: OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(certificate, key, password=lambda: b"")
-    except (ssl.SSLError, OSError) as error:
-        raise CertificateError(f"OpenSSL does not accept {certificate} with {key}: {_reason(error)}.") from None
+    if clients:
+        _check_clients(context, clients)
+    _load(context, certificate, key)
     return context
 
 
-def client_context(authority: Path | None) -> ssl.SSLContext:
+class KeyPair(NamedTuple):
+    """The files with a client certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
+def client_context(authority: Path | None, shown: KeyPair | None = None) -> ssl.SSLContext:
     """The context for connecting: chain and name are always verified, against this CA alone or against the system's.
 
-    Raises CertificateError for a CA file that cannot be used.
+    `shown` is what a server gets that asks for a client certificate.
+    Raises CertificateError for a file that cannot be used.
     """
     # Not create_default_context, here too: see above.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -83,6 +107,8 @@ def client_context(authority: Path | None) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols([ALPN])
+    if shown:
+        _show(context, shown)
     if authority is None:
         context.load_default_certs()
         return context
@@ -107,6 +133,47 @@ def unproven_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _check_clients(context: ssl.SSLContext, clients: ClientCheck) -> None:
+    authority = read_certificates(clients.authority)[0]
+    if not is_authority(authority):
+        raise CertificateError(f"{clients.authority} holds no CA's certificate, and client certificates need one.")
+    context.verify_mode = ssl.CERT_REQUIRED if clients.is_required else ssl.CERT_OPTIONAL
+    # With the check and without a list OpenSSL takes no certificate at all: what is lost closes the door.
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_CRL_CHECK_LEAF
+    context.load_verify_locations(cadata=_der(authority))
+    if read_revocations(clients.revocations, authority):
+        try:
+            context.load_verify_locations(cafile=clients.revocations)  # lists can be had from a file alone
+        except (ssl.SSLError, OSError) as error:
+            raise CertificateError(f"OpenSSL does not accept {clients.revocations}: {_reason(error)}.") from None
+
+
+def _show(context: ssl.SSLContext, pair: KeyPair) -> None:
+    certificate, key = pair
+    shown = read_certificates(certificate)[0]
+    if not belongs(read_private_key(key), shown):
+        raise CertificateError(f"{key} is not the key of {certificate}.", hint="Give the two files that came together.")
+    if not is_for(shown, ExtendedKeyUsageOID.CLIENT_AUTH):
+        raise CertificateError(
+            f"{certificate} is no client certificate.", hint="`securechat cert client NAME` on the server makes one."
+        )
+    now = datetime.now(UTC)
+    if shown.not_valid_after_utc < now:
+        raise CertificateError(
+            f"Your certificate {certificate} expired on {shown.not_valid_after_utc:%Y-%m-%d}.",
+            hint="Whoever runs the server makes a new one with `securechat cert client NAME`.",
+        )
+    _load(context, certificate, key)
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        # The empty passphrase: OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, OSError) as error:
+        raise CertificateError(f"OpenSSL does not accept {certificate} with {key}: {_reason(error)}.") from None
 
 
 def refuse_unusable(certificate: Path, key: Path, now: datetime) -> None:

@@ -1,19 +1,33 @@
 """New keys and certificates as values: what goes into them, and for how long. It touches no file and reads no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from securechat.certificates.hosts import Host
 
 SERVER_DAYS: Final = 90
 """A server certificate's longest life: Mozilla's "modern" profile, and short enough to do without revocation."""
+
+CLIENT_DAYS: Final = 90
+"""A client certificate's longest life: what was lost and not noticed ends by itself."""
+
+REVOCATION_DAYS: Final = 90
+"""A revocation list's life: whoever renews the server's certificate renews it in the same go."""
+
+ACCOUNT_URI: Final = "securechat:account:"
+"""A client certificate's alternative name, with the account's name behind it; no server can have it."""
 
 AUTHORITY_DAYS: Final = 3652
 """A CA certificate's life, ten years: renewing it means going to everybody who connects."""
@@ -27,9 +41,10 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The key in PEM form, not encrypted: a server starts when nobody is there to type."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
+    """The key in PEM form; without a passphrase it is not encrypted: a server starts when nobody is there to type."""
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
@@ -65,19 +80,72 @@ def issue_server_certificate(
 
     It has what RFC 5280 asks for and `VERIFY_X509_STRICT` checks.
     """
-    authority_identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    names = [_general_name(host) for host in hosts]
+    builder = _builder(key, _name("securechat server"), authority.subject, now, days, authority.not_valid_after_utc)
+    return _sign_leaf(builder, key, names, ExtendedKeyUsageOID.SERVER_AUTH, authority, authority_key)
+
+
+def issue_client_certificate(
+    key: ec.EllipticCurvePublicKey,
+    account: str,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+    days: int,
+) -> x509.Certificate:
+    """A certificate with which a client shows whose account it comes for; it ends as a server's does.
+
+    The account stands in the alternative name alone; the common name is for people who look at it.
+    """
+    names = [x509.UniformResourceIdentifier(ACCOUNT_URI + account)]
+    builder = _builder(key, _name(account), authority.subject, now, days, authority.not_valid_after_utc)
+    return _sign_leaf(builder, key, names, ExtendedKeyUsageOID.CLIENT_AUTH, authority, authority_key)
+
+
+def issue_revocation_list(
+    revoked: Mapping[int, datetime],
+    number: int,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+) -> x509.CertificateRevocationList:
+    """The list of revoked certificates by serial number, each with its time; `number` grows from list to list."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.subject)
+        .last_update(now - CLOCK_SKEW)
+        .next_update(now + timedelta(days=REVOCATION_DAYS))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(_authority_identifier(authority), critical=False)
+    )
+    for serial, time in revoked.items():
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(time).build()
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(authority_key, SHA256())
+
+
+def _sign_leaf(
+    builder: x509.CertificateBuilder,
+    key: ec.EllipticCurvePublicKey,
+    names: Iterable[x509.GeneralName],
+    purpose: x509.ObjectIdentifier,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+) -> x509.Certificate:
     return (
-        _builder(key, _name("securechat server"), authority.subject, now, days, authority.not_valid_after_utc)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certify=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_identifier), critical=False
-        )
+        .add_extension(_authority_identifier(authority), critical=False)
         .sign(authority_key, SHA256())
     )
+
+
+def _authority_identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
 def _builder(

@@ -4,6 +4,7 @@ It makes none and changes none.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from securechat.certificates.issuing import ACCOUNT_URI
 from securechat.errors import CertificateError, VerificationFailed
 from securechat.files import refuse_if_others_can_read
 
@@ -22,7 +24,7 @@ MAKE = "`securechat gen-certs` makes one."
 
 @dataclass(frozen=True)
 class CertificateFolder:
-    """The folder where one server keeps its certificates, and the names of the files in it."""
+    """The folder where one server keeps its certificates, and the names of what is in it."""
 
     path: Path
 
@@ -61,12 +63,28 @@ class CertificateFolder:
         """The key of the server's certificate."""
         return self.path / "server.key"
 
+    @property
+    def revocations(self) -> Path:
+        """The CA's list of client certificates that are no longer to be taken."""
+        return self.path / "crl.pem"
+
+    @property
+    def clients(self) -> Path:
+        """The folder of all client certificates that were made; what is not in it can be revoked by number alone."""
+        return self.path / "clients"
+
 
 @dataclass(frozen=True)
 class CertificateFacts:
-    """What people ask of a certificate: which names it is for, from when to when, and how to recognise it."""
+    """What people ask of a certificate: whom it is for, from when to when, and how to recognise it.
+
+    A server's has `names`, a client's an `account`; `serial` is in hexadecimal digits.
+    """
 
     path: Path
+    account: str
+    issuer: str
+    serial: str
     names: tuple[str, ...]
     begins: datetime
     expires: datetime
@@ -79,6 +97,9 @@ def inspect_certificate(path: Path) -> CertificateFacts:
     try:
         return CertificateFacts(
             path=path,
+            account=account_of(certificate),
+            issuer=certificate.issuer.rfc4514_string(),
+            serial=f"{certificate.serial_number:x}",
             names=names_of(certificate),
             begins=certificate.not_valid_before_utc,
             expires=certificate.not_valid_after_utc,
@@ -136,6 +157,33 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress))
 
 
+@dataclass(frozen=True)
+class PeerCertificate:
+    """What a verified client certificate says: whose account it is for ("": nobody's), and its serial number."""
+
+    account: str
+    serial: int
+
+
+def read_peer(certificate: bytes) -> PeerCertificate:
+    """The facts of a certificate in DER form that OpenSSL has verified. What cannot be read is nobody's."""
+    try:
+        found = x509.load_der_x509_certificate(certificate)
+    except ValueError:
+        return PeerCertificate("", 0)
+    return PeerCertificate(account_of(found), found.serial_number)
+
+
+def account_of(certificate: x509.Certificate) -> str:
+    """The account that a client certificate is for; "" where it names none, or more than one."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ""
+    accounts = [uri for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if uri.startswith(ACCOUNT_URI)]
+    return accounts[0].removeprefix(ACCOUNT_URI) if len(accounts) == 1 else ""
+
+
 def is_authority(certificate: x509.Certificate) -> bool:
     """Whether the certificate may certify others."""
     try:
@@ -163,34 +211,59 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     return True
 
 
-def read_certificates(path: Path) -> list[x509.Certificate]:
-    """All certificates in a PEM file, at least one. Raises CertificateError."""
+def read_file(path: Path) -> bytes:
+    """What is in a file that everybody may read. Raises CertificateError."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         raise CertificateError(f"{path} does not exist.", hint=MAKE) from None
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def read_certificates(path: Path) -> list[x509.Certificate]:
+    """All certificates in a PEM file, at least one. Raises CertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(read_file(path))
     except ValueError:
         raise CertificateError(f"{path} holds no certificate in PEM form.") from None
 
 
-def read_private_key(path: Path) -> PrivateKeyTypes:
-    """The private key in a PEM file that only its owner can read. Raises CertificateError."""
+def read_private_key(path: Path, passphrase: Callable[[], str] | None = None) -> PrivateKeyTypes:
+    """The private key in a PEM file that only its owner can read; `passphrase` is called where it has one.
+
+    Raises CertificateError.
+    """
     try:
         refuse_if_others_can_read(path, CertificateError)
-        return load_pem_private_key(path.read_bytes(), password=None)
+        data = read_file(path)
     except FileNotFoundError:
         raise CertificateError(f"{path} does not exist.", hint=MAKE) from None
     except OSError as error:
         raise _unreadable(path, error) from None
+    try:
+        return load_pem_private_key(data, password=None)
     except TypeError:
+        pass  # it is encrypted
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError(f"{path} holds no private key in PEM form.") from None
+    if passphrase is None:
         raise CertificateError(
             f"{path} is encrypted, and nobody is asked for a passphrase.",
             hint=f"Store it without one: openssl pkey -in {path} -out NEW",
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise CertificateError(f"{path} holds no private key in PEM form.") from None
+        )
+    try:
+        return load_pem_private_key(data, password=passphrase().encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CertificateError(f"This is not the passphrase of {path}.") from None
+
+
+def has_passphrase(path: Path) -> bool:
+    """Whether the key in a PEM file is encrypted; False where there is none to be read."""
+    try:
+        return b"ENCRYPTED" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:

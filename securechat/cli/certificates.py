@@ -1,13 +1,16 @@
 """`securechat gen-certs`: make the CA and the server certificate, or renew the second from the first."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechat.cli.app import app
+from securechat.cli.cert import PassphraseFile, passphrase_of
 from securechat.cli.options import Home, Json, command_line
+from securechat.cli.password_options import ask, on_terminal, read_password
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,13 +46,18 @@ def gen_certs(
         bool,
         typer.Option("--use-next-ca", help="Put the CA that is announced in force, and renew the certificate from it."),
     ] = False,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for a passphrase for the key of a new CA.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
     """Make a CA and a server certificate, or renew the certificate.
 
     The CA is made once, and its key is never overwritten. The certificate is for localhost, 127.0.0.1, ::1, this
-    host's name and every --host; renewed, it keeps the names that it has.
+    host's name and every --host; renewed, it keeps the names that it has. With a passphrase, the CA's key is worth
+    nothing to a thief, and the server cannot renew its certificate by itself.
 
     A CA that is to be replaced announces the next one first, with --next-ca. Whoever comes in by a profile from then
     on trusts both, on the old CA's signature. When everybody was there once, --use-next-ca puts it in force.
@@ -60,9 +68,14 @@ def gen_certs(
     if (next_ca or use_next_ca) and (host or force or (next_ca and use_next_ca)):
         raise UsageError("These options do not go together.", hint="Give --next-ca or --use-next-ca alone.")
     if next_ca:
-        _announce(folder, as_json, home)
+        _announce(folder, passphrase_of(folder, passphrase_file), as_json, home)
         return
-    made = use_next(folder, days=days) if use_next_ca else generate(folder, host or (), days=days, force=force)
+    opens = passphrase_of(folder, passphrase_file)
+    if use_next_ca:
+        made = use_next(folder, days=days, passphrase=opens)
+    else:
+        protects = _new_passphrase(folder, passphrase, passphrase_file)
+        made = generate(folder, host or (), days=days, force=force, passphrase=opens, new_passphrase=protects)
     if made.left_out:
         typer.echo(f"This host's name, {made.left_out!a}, is no DNS name and is left out.", err=True)
     next_command = _next_command(home)
@@ -103,10 +116,10 @@ def gen_certs(
     typer.echo(f"Next: {next_command}", err=True)
 
 
-def _announce(folder: "CertificateFolder", as_json: bool, home: Path) -> None:
+def _announce(folder: "CertificateFolder", passphrase: Callable[[], str], as_json: bool, home: Path) -> None:
     from securechat.certificates import announce_next
 
-    made = announce_next(folder)
+    made = announce_next(folder, passphrase)
     if as_json:
         facts = {
             "next_ca": str(made.path),
@@ -119,6 +132,29 @@ def _announce(folder: "CertificateFolder", as_json: bool, home: Path) -> None:
     typer.echo(f"next CA      {made.path}\nSHA-256      {made.fingerprint}")
     command = command_line("securechat gen-certs --use-next-ca", home)
     typer.echo(f"When everybody was there once: {command}", err=True)
+
+
+def _new_passphrase(folder: "CertificateFolder", is_wanted: bool, file: Path | None) -> str:
+    from securechat.certificates.reading import has_passphrase
+
+    if not is_wanted and file is None:
+        return ""
+    if folder.authority_key.exists():
+        if has_passphrase(folder.authority_key):
+            return ""
+        raise UsageError(
+            f"{folder.authority_key} is there, without a passphrase, and is never overwritten.",
+            hint=f"Give it one: openssl pkey -aes256 -in {folder.authority_key} -out NEW, and put NEW in its place.",
+        )
+    given = read_password(False, file)
+    if given is not None:
+        return given
+    if not on_terminal():
+        raise UsageError("There is no terminal to ask for a passphrase.", hint="Give --passphrase-file FILE.")
+    answer = ask(f"Passphrase for {folder.authority_key}: ")
+    if not answer or ask("The same again: ") != answer:
+        raise UsageError("No passphrase was given twice alike.")
+    return answer
 
 
 def _next_command(home: Path) -> str:

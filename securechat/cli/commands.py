@@ -1,5 +1,6 @@
 """Every command, imported once so that it registers with the app, in the order in which `--help` lists them."""
 
+from securechat.cli import cert as cert
 from securechat.cli import certificates as certificates
 from securechat.cli import connect as connect
 from securechat.cli import doctor as doctor

@@ -11,7 +11,16 @@ import typer
 from securechat.cli.app import app
 from securechat.cli.options import Home
 from securechat.cli.password_options import PasswordFile, PasswordStdin, read_password
-from securechat.cli.reaching import Authority, ProfileName, Server, nobody_to_ask, reach
+from securechat.cli.reaching import (
+    Authority,
+    ClientCertificate,
+    ClientKey,
+    ProfileName,
+    Server,
+    key_pair,
+    nobody_to_ask,
+    reach,
+)
 from securechat.errors import UsageError
 
 Lines = Iterator[tuple[int, bytes | None]]
@@ -23,6 +32,8 @@ def connect(
     server: Server = None,
     profile: ProfileName = None,
     ca: Authority = None,
+    cert: ClientCertificate = None,
+    key: ClientKey = None,
     room: Annotated[
         list[str] | None,
         typer.Option(metavar="ROOM", help="Join this room (default lobby); again for more.", show_default=False),
@@ -47,7 +58,8 @@ def connect(
     To a script, a line in is said in the first room, and a line out was heard: `[ROOM] SENDER: TEXT`, one line of
     UTF-8 for each message of others, or with --jsonl the JSON frame of each event. At the end of the input it waits
     for the last acknowledgement. A lost connection is tried again, and nothing is said twice. It exits with 0 when
-    everything is stored, with 4 when something was refused, with 3 when the connection was lost for good before.
+    everything is stored, with 4 when something was refused (a client certificate, too), with 3 when the connection was
+    lost for good before, with 5 when the server is not proven to be the right one.
     """
     from securechat.chat.names import LOBBY
     from securechat.client.lines import read_lines
@@ -64,6 +76,7 @@ def connect(
         server,
         profile,
         ca,
+        shown=key_pair(cert, key),
         home=home,
         password=_password(is_script, lines if password_stdin else None, password_file),
         ask=nobody_to_ask if is_script else None,

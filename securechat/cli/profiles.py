@@ -9,7 +9,18 @@ import typer
 from securechat.cli.app import Group, app
 from securechat.cli.options import Home, Json
 from securechat.cli.password_options import PasswordFile, PasswordStdin, read_password
-from securechat.cli.reaching import Authority, ProfileName, Server, ask_on_terminal, authority_for, named, reach
+from securechat.cli.reaching import (
+    Authority,
+    ClientCertificate,
+    ClientKey,
+    ProfileName,
+    Server,
+    ask_on_terminal,
+    authority_for,
+    key_pair,
+    named,
+    reach,
+)
 
 if TYPE_CHECKING:
     from securechat.client.profiles import Profiles
@@ -35,6 +46,8 @@ def login(
     server: Server = None,
     profile: ProfileName = None,
     ca: Authority = None,
+    cert: ClientCertificate = None,
+    key: ClientKey = None,
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
     home: Home = Path(),
@@ -44,7 +57,9 @@ def login(
     The profile keeps the address, the CA and a session token, so that no other command asks again; the password is
     kept nowhere. With no address it makes a new session for the profile in use, or for --profile.
     """
-    from securechat.client.entrance import keep_session, log_in, pin
+    from msgspec.structs import replace
+
+    from securechat.client.entrance import keep_session, log_in, pin, shown
     from securechat.client.profiles import Profile
 
     profiles = _profiles()
@@ -53,7 +68,7 @@ def login(
         name = profiles.chosen(profile)
         there = profiles.get(name)
         if ca is not None:
-            there = Profile(username=there.username, host=there.host, port=there.port, ca=pin(ca))
+            there = replace(there, ca=pin(ca))
             authority: Path | None = ca
         else:
             authority = profiles.path(name) if there.ca else None
@@ -61,7 +76,12 @@ def login(
         address, authority = named(server), authority_for(ca, home)
         there = Profile(username=address.username, host=address.host, port=address.port, ca=pin(authority))
         name = profile or profiles.name_for(address)
-    with log_in(there.address, authority, password or there.ask_manager() or ask_on_terminal) as client:
+    pair = key_pair(cert, key)
+    if pair:
+        there = replace(there, certificate=str(pair.certificate.absolute()), key=str(pair.key.absolute()))
+    with log_in(
+        there.address, authority, password or there.ask_manager() or ask_on_terminal, shown=shown(there)
+    ) as client:
         profiles.save(name, there)
         keep_session(profiles, name, client)
     typer.echo(
@@ -175,6 +195,7 @@ _LABELS = {
     "in_use": "in use",
     "session": "session kept",
     "password_command": "password command",
+    "certificate": "certificate",
 }
 
 
@@ -190,4 +211,5 @@ def _facts(profiles: "Profiles", name: str) -> dict[str, str | bool]:
         "in_use": name == profiles.in_use(),
         "session": bool(profiles.token(name)),
         "password_command": profile.password_command,
+        "certificate": profile.certificate,
     }

@@ -14,6 +14,7 @@ from securechat.cli.password_options import ask, on_terminal
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
+    from securechat.certificates import KeyPair
     from securechat.client.address import Address
     from securechat.client.client import Client
     from securechat.client.timeouts import Timeouts
@@ -39,12 +40,22 @@ Authority = Annotated[
 ]
 """Written `ca: Authority = None`."""
 
+ClientCertificate = Annotated[
+    Path | None,
+    typer.Option("--cert", metavar="FILE", help="Your client certificate, where the server asks for one."),
+]
+"""Written `cert: ClientCertificate = None`."""
+
+ClientKey = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The key of your client certificate.")]
+"""Written `key: ClientKey = None`."""
+
 
 def reach(
     server: str | None = None,
     profile: str | None = None,
     ca: Path | None = None,
     *,
+    shown: "KeyPair | None" = None,
     home: Path = Path(),
     password: str | None = None,
     ask: Callable[[str], str] | None = None,
@@ -63,13 +74,18 @@ def reach(
     timeouts = timeouts or Timeouts()
     ask = ask or ask_on_terminal
     if server is None:
-        if ca is not None:
-            raise UsageError("A profile has its own CA.", hint="Leave out --ca, or name the server.")
+        if ca is not None or shown is not None:
+            raise UsageError(
+                "A profile has its own CA and client certificate.",
+                hint="Leave out --ca, --cert and --key, or name the server.",
+            )
         profiles = Profiles.of_person()
         return enter(profiles, profiles.chosen(profile), ask, password=password, outbox=outbox, timeouts=timeouts)
     if profile is not None:
         raise UsageError("A server and a profile were named.", hint="Leave out one of them.")
-    return log_in(named(server), authority_for(ca, home), password or ask, outbox=outbox, timeouts=timeouts)
+    return log_in(
+        named(server), authority_for(ca, home), password or ask, shown=shown, outbox=outbox, timeouts=timeouts
+    )
 
 
 def named(server: str) -> "Address":
@@ -86,6 +102,15 @@ def authority_for(ca: Path | None, home: Path) -> Path | None:
 
     of_home = CertificateFolder(home / "certs").authority
     return ca or (of_home if of_home.is_file() else None)
+
+
+def key_pair(cert: Path | None, key: Path | None) -> "KeyPair | None":
+    """The client certificate that two options name. Raises UsageError for one without the other."""
+    from securechat.certificates import KeyPair
+
+    if (cert is None) != (key is None):
+        raise UsageError("--cert and --key belong together.", hint="Give both, as `securechat cert client` made them.")
+    return KeyPair(cert, key) if cert and key else None
 
 
 def ask_on_terminal(account: str) -> str:

@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from securechat.certificates import explain, inspect_certificate
+from securechat.certificates import inspect_certificate
+from securechat.certificates.explain import explain, shown_names
 from securechat.client.address import Address
 from securechat.client.bell import Bell
 from securechat.client.comeback import Comeback
 from securechat.client.dialogue import Dialogue, Stage
 from securechat.client.exchange import Exchange
 from securechat.client.timeouts import Timeouts
-from securechat.errors import CertificateError, SecurechatError, Unreachable
+from securechat.errors import CertificateError, Refused, SecurechatError, Unreachable
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -57,6 +58,7 @@ class Connection:
         self.timeouts: Final = timeouts
         self._exchange = exchange
         self._bell = bell
+        self._shown: list[str] = []
 
     def live(self, comeback: Comeback) -> None:
         """All connections of the client, to its end; the exchange learns how it ended."""
@@ -89,7 +91,7 @@ class Connection:
         failure: SecurechatError | None
         try:
             with self._reach() as raw, self._wrap(raw) as tls:
-                tls.do_handshake()
+                self._shake_hands(tls)
                 self._exchange.proof = _proof(tls, self._authority)
                 tls.setblocking(False)
                 dialogue = Dialogue(self._address, comeback, self._exchange, self.timeouts, time.monotonic())
@@ -100,8 +102,9 @@ class Connection:
             failure = error
         except OSError as error:
             failure = self._unproven(error)
-            # All else can be the work of a network that cuts a handshake in two; a false certificate cannot.
-            may_return = not isinstance(error, ssl.SSLCertVerificationError)
+            # All else can be the work of a network that cuts a handshake in two; a false certificate and the refusal of
+            # ours cannot.
+            may_return = not isinstance(error, ssl.SSLCertVerificationError) and not isinstance(failure, Refused)
         if failure is None:
             return None
         now = time.monotonic()
@@ -139,12 +142,19 @@ class Connection:
             raw, server_hostname=self._address.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
 
+    def _shake_hands(self, tls: ssl.SSLSocket) -> None:
+        try:
+            tls.do_handshake()
+        except ssl.SSLCertVerificationError:
+            self._shown = shown_names(tls)  # while there is a connection to ask
+            raise
+
     def _unproven(self, error: OSError) -> SecurechatError:
         """What came of a server that has not greeted."""
         if isinstance(error, TimeoutError):
             return Unreachable(f"{self._address} does not answer: the TLS handshake took too long.")
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-            return explain(error, self._address.host, self._authority)
+            return explain(error, self._address.host, self._authority, self._shown)
         return Unreachable(f"{self._address} closed the connection before it greeted.", hint="Try again later.")
 
     def _converse(self, tls: ssl.SSLSocket, dialogue: Dialogue) -> None:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from securechat.certificates import client_context, proven_successor, split_authorities, told_authority
+from securechat.certificates import KeyPair, client_context, proven_successor, split_authorities, told_authority
 from securechat.certificates.issuing import certificate_pem
 from securechat.certificates.reading import read_certificates
 from securechat.client.address import Address
@@ -49,7 +49,9 @@ def enter(
         return profile.ask_manager() or ask(account)
 
     authority = trusted(profiles.path(name), profile)
-    client = log_in(profile.address, authority, password or asked, outbox=outbox, timeouts=timeouts)
+    client = log_in(
+        profile.address, authority, password or asked, shown=shown(profile), outbox=outbox, timeouts=timeouts
+    )
     keep_session(profiles, name, client)
     follow(profiles, name, client)
     return client
@@ -67,7 +69,7 @@ def resume(profiles: Profiles, name: str, *, outbox: Path | None = None, timeout
     client = Client.resume(
         profile.host,
         profile.port,
-        client_context(authority),
+        client_context(authority, shown(profile)),
         profile.username,
         token,
         authority=authority,
@@ -83,11 +85,15 @@ def log_in(
     authority: Path | None,
     password: str | Ask,
     *,
+    shown: KeyPair | None = None,
     outbox: Path | None = None,
     timeouts: Timeouts = SECONDS,
 ) -> Client:
-    """Make a new session; `authority` is the CA to trust, None for the system's. Raises what `Client.connect` does."""
-    context = client_context(authority)
+    """Make a new session; `authority` is the CA to trust, None for the system's, and `shown` a client certificate.
+
+    Raises what `Client.connect` does.
+    """
+    context = client_context(authority, shown)
     return Client.connect(
         address.host,
         address.port,
@@ -112,6 +118,13 @@ def keep_session(profiles: Profiles, name: str, client: Client) -> None:
 def trusted(path: Path, profile: Profile) -> Path | None:
     """The file with the CA that the profile at `path` trusts, itself; None for the system's CAs."""
     return path if profile.ca else None
+
+
+def shown(profile: Profile) -> KeyPair | None:
+    """The client certificate of this profile. Raises SecurechatError where half of it is named."""
+    if bool(profile.certificate) != bool(profile.key):
+        raise SecurechatError("The profile names a client certificate without its key, or a key without it.")
+    return KeyPair(Path(profile.certificate), Path(profile.key)) if profile.certificate else None
 
 
 def pin(authority: Path | None) -> str:

@@ -41,13 +41,16 @@ _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._-]+")
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One account on one server. `ca` is the pinned CA in PEM form (empty: the system's CAs are trusted), and
-    `password_command` what prints the password as its first line (empty: the person is asked)."""
+    `password_command` what prints the password as its first line (empty: the person is asked). `certificate` and `key`
+    are the files of a client certificate (empty: there is none)."""
 
     username: str
     host: str
     port: Annotated[int, Meta(ge=1, le=65_535)]
     ca: str = ""
     password_command: str = ""
+    certificate: str = ""
+    key: str = ""
 
     @property
     def address(self) -> Address:

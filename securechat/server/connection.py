@@ -86,6 +86,7 @@ class Connection:
         "_socket",
         "_write_waits_for",
         "address",
+        "certificate",
         "frame_began",
         "heard",
         "protocol",
@@ -114,6 +115,8 @@ class Connection:
         self.address = address
         self.source = source
         """What the address counts as."""
+        self.certificate: bytes | None = None
+        """The client certificate that the peer has proven to be its own, in DER form."""
         self.protocol = NativeProtocol(owner.limits.line_bytes)
         self.queued = 0
         self.heard = 0.0
@@ -258,8 +261,18 @@ class Connection:
             self._watch(WRITE)
         except OSError as error:
             log.info("handshake failed: %s", _reason(error), extra={"peer": self.address})
-            self.drop()
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                self._set_deadline(time.monotonic() + self._owner.limits.close_seconds)
+                self._end_quietly()  # an alert with the reason is on its way
+            else:
+                self.drop()
         else:
+            if self._socket.context.verify_mode:  # 0 where no certificate is asked for
+                if self._socket.session_reused:  # a TLS 1.2 session's id, which Python cannot turn off
+                    log.info("resumption refused", extra={"peer": self.address})
+                    self.drop()
+                    return
+                self.certificate = self._socket.getpeercert(binary_form=True)
             self._phase = OPEN
             self.heard = time.monotonic()
             self.session = self._owner.opened(self)
@@ -310,11 +323,15 @@ class Connection:
             self._set_deadline(self.heard + self._owner.limits.frame_seconds)
 
     def _say_goodbye(self) -> None:
-        # The peer's own goodbye is not waited for in TLS: what it still sends is read and thrown away below TLS, for
-        # closing a socket with unread bytes resets it, and the reset can destroy our last words on their way.
-        self._phase = LINGERING
+        # The peer's own goodbye is not waited for in TLS.
         with contextlib.suppress(OSError):
             self._socket.unwrap()  # the first call sends close_notify; that it would wait for the peer's is cut short
+        self._end_quietly()
+
+    def _end_quietly(self) -> None:
+        # What the peer still sends is read and thrown away below TLS, for closing a socket with unread bytes resets it,
+        # and the reset can destroy our last words on their way.
+        self._phase = LINGERING
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -373,6 +390,8 @@ class Connection:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "the peer cut it without a TLS goodbye"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the client certificate is not taken: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS error").replace("_", " ").lower()
     return error.strerror or type(error).__name__

@@ -112,6 +112,10 @@ class Reactor:
         names = frozenset(accounts)
         self.post(lambda: self._end_sessions(names, bye, keep))
 
+    def end_revoked(self) -> None:
+        """End every session whose client certificate is revoked by now."""
+        self.post(self._end_revoked)
+
     def tell_presence(self, account: str, *, online: bool) -> None:
         """Tell those who share a room with the account, and read all their rooms, that it came or went."""
         self.post(lambda: self._tell_presence(account, online))
@@ -338,6 +342,13 @@ class Reactor:
             for session in tuple(self._sessions.get(name, ())):
                 if session is not keep:
                     session.connection.finish(bye)
+
+    def _end_revoked(self) -> None:
+        bye = Bye(code=Code.REVOKED, message="The client certificate is revoked.")
+        for session in [session for sessions in self._sessions.values() for session in sessions]:
+            if session.certificate and self.services.certificate.is_revoked(session.certificate.serial):
+                log.info("client certificate revoked", extra=session.who())
+                session.connection.finish(bye)
 
     def _tell_presence(self, account: str, online: bool) -> None:
         view = self.services.view

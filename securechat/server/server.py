@@ -162,6 +162,7 @@ class Server:
             self._failed,
         )
         services.reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
+        certificate.when_swapped = services.end_revoked
         publisher.serve(services, indexer.wake)
         self._start_threads(services, indexer, listening, store)
         self.port = listening.getsockname()[1]

@@ -83,6 +83,11 @@ class Services:
         if not self.journal.submit([Submission(Revoke(name), None) for name in names]):
             log.error("tokens of %s are still in force: the journal is full", ", ".join(sorted(names)))
 
+    def end_revoked(self) -> None:
+        """End the sessions whose client certificate is on the revocation list in force."""
+        for reactor in self.reactors:
+            reactor.end_revoked()
+
     def tokens_of(self, account: str) -> list[tuple[bytes, Token]]:
         """The tokens of the account, by their hashes, the newest first."""
         view = self.view

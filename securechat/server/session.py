@@ -14,6 +14,7 @@ from securechat import __version__
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
 from securechat.accounts.tokens import hash_token, new_token
+from securechat.certificates import read_peer
 from securechat.chat import invitations, sanctions
 from securechat.chat.model import Changed, Grant, Outcome, Redeem, Rejected
 from securechat.chat.names import is_username
@@ -65,6 +66,8 @@ class Session:
         self.is_synced = False
         """Whether it reads all rooms of its account, those to come too."""
         self.token_hash = b""
+        self.certificate = read_peer(connection.certificate) if connection.certificate else None
+        """What the peer's client certificate says, if it has shown one."""
         self._limits = reactor.limits
         self._state = State.GREETED
         self._requests: Requests | None = None
@@ -184,6 +187,9 @@ class Session:
 
     def _login(self, request: frames.Login) -> None:
         username, password = request.username, request.password
+        if self._is_barred(username):
+            self._bar(request.ref)
+            return
         services, source = self.reactor.services, self.connection.source
         throttle, at_home = services.throttle, services.presence.is_at(username, source)
         attempt = throttle.begin(source, username, at_home=at_home, now=time.monotonic())
@@ -322,14 +328,28 @@ class Session:
         account = self.reactor.services.authenticator.accounts.get(token.account) if token else None
         if account is None or not account.active:
             self.count_failure(request.ref, "This token is not in force; log in with the password.")
+        elif self._is_barred(account.name):
+            self._bar(request.ref)
         else:
             self.token_hash = token_hash
             self._enter("token", request.ref, account, "")
 
+    def _is_barred(self, username: str) -> bool:
+        # Beside the password, not in its place: whoever has only the certificate's file does not come in.
+        shown = self.certificate
+        return shown is not None and (
+            shown.account != username or self.reactor.services.certificate.is_revoked(shown.serial)
+        )
+
+    def _bar(self, ref: str | None) -> None:
+        log.warning("login refused: the client certificate is not this account's", extra=self.who())
+        self.refuse(ref, Code.FORBIDDEN, "The client certificate is not this account's, or is revoked.")
+
     def _is_current(self, account: Account) -> bool:
         # The file may have changed while the result was on its way; from here on, a change ends the session.
         current = self.reactor.services.authenticator.accounts.get(account.name)
-        return current is not None and current.active and current.password == account.password
+        is_as_it_was = current is not None and current.active and current.password == account.password
+        return is_as_it_was and not self._is_barred(account.name)
 
     def _refuse_login(self, request: frames.Login) -> None:
         shown = request.username if is_username(request.username) else "a name that no account can have"

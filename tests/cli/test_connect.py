@@ -246,6 +246,8 @@ def test_no_option_turns_the_verification_off(run: Run) -> None:
     options = {word for word in out.split() if word.startswith("--")}
     assert options == {
         "--ca",
+        "--cert",
+        "--key",
         "--profile",
         "--room",
         "--plain",

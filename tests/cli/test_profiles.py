@@ -139,7 +139,7 @@ def test_profiles_are_listed_shown_used_and_removed(run: Run, home: Path, server
         (["login"], 2, "securechat join CODE, or securechat login"),
         (["whoami", "--profile", "nowhere"], 6, "There is no profile nowhere."),
         (["whoami", "alice@localhost", "--profile", "work"], 2, "A server and a profile were named."),
-        (["whoami", "--ca", "ca.pem"], 2, "A profile has its own CA."),
+        (["whoami", "--ca", "ca.pem"], 2, "A profile has its own CA and client certificate."),
         (["profile", "use", "../x"], 2, "No profile can be called '../x'."),
     ],
 )

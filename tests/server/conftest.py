@@ -1,12 +1,13 @@
 """A server for each test that asks for one; what it needs is made once a test, its certificate once a run."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from securechat.server.server import Server
-from tests.server.support import make_home, running_server
+from tests.server.support import Heard, make_home, running_server
 
 
 @pytest.fixture
@@ -20,3 +21,15 @@ def server(home: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """A running server, with two reactors where the test does not say how many (`with_any_number_of_reactors`)."""
     with running_server(home, reactors=getattr(request, "param", 2)) as server:
         yield server
+
+
+@pytest.fixture
+def told() -> Iterator[Heard]:
+    """What servers log during the test."""
+    heard, source = Heard(), logging.getLogger("securechat.server")
+    before = source.level
+    source.addHandler(heard)
+    source.setLevel(logging.INFO)
+    yield heard
+    source.removeHandler(heard)
+    source.setLevel(before)

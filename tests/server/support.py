@@ -1,6 +1,7 @@
 """A home with throwaway certificates and accounts, a server on it, and a peer that speaks lines of JSON over TLS."""
 
 import json
+import logging
 import socket
 import ssl
 import threading
@@ -213,3 +214,23 @@ def in_parallel(*acts: Any) -> None:
         thread.join(DEADLINE * 2)
     if failures:
         raise failures[0]
+
+
+class Heard(logging.Handler):
+    """What the server logs, for a test that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._changed:
+            self.lines.append(record.getMessage())
+            self._changed.notify_all()
+
+    def wait_for(self, words: str) -> str:
+        """The first line with these words in it, once it is there."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(words in line for line in self.lines), DEADLINE), self.lines
+            return next(line for line in self.lines if words in line)

@@ -1,23 +1,22 @@
 """Another certificate under open chats: new connections get it, a bad one changes nothing, and the reason is told."""
 
 import contextlib
-import logging
 import socket
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from securechat.certificates import CertificateFolder
+from securechat.certificates import CertificateFolder, generate, inspect_certificate
+from securechat.certificates.authority import open_authority
+from securechat.certificates.issuing import certificate_pem, issue_server_certificate, key_pem, new_key
 from securechat.certificates.reading import fingerprint_of, read_certificates
 from securechat.config import Config, load_config
 from securechat.errors import CertificateError, ConfigError
 from securechat.server.certificate import ServerCertificate
 from securechat.server.server import Server
-from tests.server.support import DEADLINE, authority, make_home, peer, running_server, trusting
+from tests.server.support import DEADLINE, Heard, authority, make_home, peer, running_server, trusting
 
 CHATS = 20
 
@@ -52,38 +51,6 @@ def shown(port: int) -> str:
     return fingerprint_of(x509.load_der_x509_certificate(der))
 
 
-class Heard(logging.Handler):
-    """What the server logs of its certificate, for a test that waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self._changed = threading.Condition()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with self._changed:
-            self.lines.append(record.getMessage())
-            self._changed.notify_all()
-
-    def wait_for(self, words: str) -> str:
-        """The first line with these words in it, once it is there."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: any(words in line for line in self.lines), DEADLINE), self.lines
-            return next(line for line in self.lines if words in line)
-
-
-@pytest.fixture
-def told() -> Iterator[Heard]:
-    """The log of the certificate in force."""
-    heard, source = Heard(), logging.getLogger("securechat.server.certificate")
-    before = source.level
-    source.addHandler(heard)
-    source.setLevel(logging.INFO)
-    yield heard
-    source.removeHandler(heard)
-    source.setLevel(before)
-
-
 def test_a_new_certificate_under_twenty_chats(home: Path, told: Heard) -> None:
     with running_server(home) as server, contextlib.ExitStack() as stack:
         chats = [
@@ -102,7 +69,7 @@ def test_a_new_certificate_under_twenty_chats(home: Path, told: Heard) -> None:
         still_talk("after")
 
         put(home, ends_in=-1)
-        assert "stays as it was:" in told.wait_for("server.pem expired on")
+        assert "stay as they were:" in told.wait_for("server.pem expired on")
         assert shown(server.port) == new
         with pytest.raises(CertificateError, match="expired on"):
             server.services.certificate.reload()
@@ -113,7 +80,7 @@ def test_a_new_certificate_under_twenty_chats(home: Path, told: Heard) -> None:
         assert server.services.certificate.reload() == ""
         assert shown(server.port) == newer
         still_talk("after-another")
-    assert sum("stays as it was" in line for line in told.lines) == 1
+    assert sum("stay as they were" in line for line in told.lines) == 1
 
 
 def test_what_cannot_be_shown_is_refused_with_its_reason_and_changes_nothing(home: Path) -> None:
@@ -147,6 +114,86 @@ def test_it_tells_how_long_it_lasts_by_the_clock_it_was_given(home: Path) -> Non
     certificate = ServerCertificate(home, Config(), lambda: now)
     assert certificate.expires == read_certificates(home / "certs" / "server.pem")[0].not_valid_after_utc
     assert certificate.seconds_left() == pytest.approx(86_400, abs=60)
+
+
+def old_home(folder: Path, days: int, days_ago: int, passphrase: str = "") -> CertificateFolder:
+    """A home whose certificate, for so many days, was made so long ago."""
+    certs = CertificateFolder(folder / "certs")
+    generate(certs, new_passphrase=passphrase)
+    authority = open_authority(certs, datetime.now(UTC), lambda: passphrase)
+    key, then = new_key(), datetime.now(UTC) - timedelta(days=days_ago)
+    old = issue_server_certificate(
+        key.public_key(), ["localhost", "chat.example"], authority.certificate, authority.key, then, days
+    )
+    certs.server_certificate.write_bytes(certificate_pem(old))
+    certs.server_key.write_bytes(key_pem(key))
+    return certs
+
+
+@pytest.mark.parametrize(("days", "days_ago", "renews"), [(90, 61, True), (90, 59, False), (9, 7, True), (9, 5, False)])
+def test_a_server_renews_its_own_certificate_in_time(tmp_path: Path, days: int, days_ago: int, renews: bool) -> None:
+    certs = old_home(tmp_path, days, days_ago)
+    certificate = ServerCertificate(tmp_path, Config())
+    before, context = certificate.expires, certificate.context
+    certificate.look()
+    certificate.look()
+    assert (certificate.expires > before) is (certificate.context is not context) is renews
+    if renews:
+        facts = inspect_certificate(certs.server_certificate)
+        assert facts.expires == certificate.expires
+        assert {"localhost", "chat.example"} <= set(facts.names)
+        assert timedelta(days=days - 1) < facts.expires - facts.begins < timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("config", "passphrase", "has_key", "why"),
+    [
+        (Config(renew_certificate=False), "", True, "The setting renew_certificate is off."),
+        (Config(), "a passphrase", True, "The CA's key has a passphrase, so the server cannot renew it."),
+        (Config(), "", False, "The CA's key is not here, so the server cannot renew it."),
+        (
+            Config(certificate="certs/server.pem", key="certs/server.key"),
+            "",
+            True,
+            "It is not from the CA of this home: renew it where it came from.",
+        ),
+    ],
+)
+def test_what_is_left_to_a_person_is_told_30_and_7_days_and_1_day_before_the_end(
+    tmp_path: Path, told: Heard, config: Config, passphrase: str, has_key: bool, why: str
+) -> None:
+    certs = old_home(tmp_path, 90, 30, passphrase)
+    if not has_key:
+        certs.authority_key.unlink()
+    now = datetime.now(UTC)
+    certificate = ServerCertificate(tmp_path, config, lambda: now)
+    context, expires, said = certificate.context, certificate.expires, []
+    for left in (31, 30, 29, 8, 7, 6, 1, 0.5, 0, -1):
+        now = expires - timedelta(days=left)
+        certificate.look()
+        certificate.look()
+        if told.lines:
+            said.append((left, told.lines.pop()))
+        assert not told.lines
+    assert [left for left, _ in said] == [30, 7, 1, 0]
+    assert all(why in line for _, line in said)
+    assert "in 30 days" in said[0][1]
+    assert "in 24 hours" in said[2][1]
+    assert "no client takes it" in said[3][1]
+    assert certificate.context is context
+
+
+def test_a_renewal_that_fails_is_told_and_the_old_certificate_stays(tmp_path: Path, told: Heard) -> None:
+    certs = old_home(tmp_path, 90, 61)
+    certs.authority.unlink()
+    certs.authority.mkdir()  # so that nothing can be made from it
+    certificate = ServerCertificate(tmp_path, Config())
+    context = certificate.context
+    certificate.look()
+    certificate.look()
+    assert sum("the certificate could not be renewed" in line for line in told.lines) == 1
+    assert sum("expires on" in line for line in told.lines) == 1
+    assert certificate.context is context
 
 
 def test_a_certificate_of_ones_own_is_two_lines_of_configuration(home: Path) -> None:
