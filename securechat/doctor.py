@@ -22,21 +22,19 @@ import msgspec
 
 from securechat.accounts.credentials import CredentialFile
 from securechat.certificates import CertificateFolder, client_context, inspect_certificate
+from securechat.certificates import findings as certificate_findings
 from securechat.client.address import Address
 from securechat.client.bell import Bell
 from securechat.client.connection import Connection
 from securechat.client.exchange import Exchange
 from securechat.client.timeouts import Timeouts
 from securechat.config import Config, load_config
-from securechat.errors import SecurechatError
+from securechat.errors import Refused, SecurechatError
 from securechat.journal.reader import Reader
 from securechat.journal.verify import verify_store
-from securechat.server.certificate import ServerCertificate, certificate_files
+from securechat.server.certificate import server_files
 from securechat.server.listener import listen
 from securechat.server.locking import is_held
-
-RENEW_DAYS: Final = 14
-"""Before the end of a certificate, from when on it is told of."""
 
 LOW_BYTES: Final = 1 << 30
 """Free disk that is told of: a year of a team's talk."""
@@ -141,8 +139,8 @@ def versions(python: Python) -> Iterator[Finding]:
 
 def _files(patient: Patient) -> Iterator[Finding]:
     home = patient.home
-    certificate, key = certificate_files(home, patient.config)
-    ours = [home, *(home / name for name in SECRET), key]
+    files = server_files(home, patient.config)
+    ours = [home, *(home / name for name in SECRET), files.key]
     bad = 0
     for path in ours:
         try:
@@ -161,8 +159,8 @@ def _files(patient: Patient) -> Iterator[Finding]:
             yield Finding("wrong", "files", mode, f"chmod {'go-w' if path == home else 'go='} {quoted}")
     if not bad:
         yield Finding("ok", "files", "What is secret is its owner's alone.")
-    if not certificate.exists():
-        yield Finding("wrong", "files", f"{certificate} does not exist.", "securechat gen-certs")
+    if not files.certificate.exists():
+        yield Finding("wrong", "files", f"{files.certificate} does not exist.", "securechat gen-certs")
 
 
 def _accounts(patient: Patient) -> Iterator[Finding]:
@@ -174,16 +172,16 @@ def _accounts(patient: Patient) -> Iterator[Finding]:
 
 
 def _certificate(patient: Patient) -> Iterator[Finding]:
-    certificate = ServerCertificate(patient.home, patient.config)
-    path, _ = certificate_files(patient.home, patient.config)
-    names = inspect_certificate(path).names
-    days = int(certificate.seconds_left() // 86_400)
-    own = patient.config.certificate
-    renew = "Put a new one in its place." if own else "securechat gen-certs"
-    if days < RENEW_DAYS:
-        yield Finding("warning", "certificate", f"It expires in {days} days.", renew)
-    else:
-        yield Finding("ok", "certificate", f"It is valid for {days} days, for {', '.join(names)}.")
+    files, now = server_files(patient.home, patient.config), datetime.now(UTC)
+    found = certificate_findings(files, now)
+    for one in found:
+        yield Finding("wrong" if one.is_error else "warning", "certificate", one.message, one.fix)
+    facts = inspect_certificate(files.certificate)
+    names, own = facts.names, patient.config.certificate
+    if not found:
+        yield Finding(
+            "ok", "certificate", f"It is valid for {(facts.expires - now).days} days, for {', '.join(names)}."
+        )
     if not _is_loopback(patient.config.host) and all(map(_is_loopback, names)):
         yield Finding(
             "wrong", "certificate", "The server listens for other machines, and the certificate is for this one only.",
@@ -247,13 +245,16 @@ def _reach(patient: Patient) -> Iterator[Finding]:
         why = "the port is any that was free" if patient.is_running else "no server runs"
         yield Finding("ok", "reach", f"Not tried: {why}.")
         return
-    names = inspect_certificate(certificate_files(patient.home, config)[0]).names
+    names = inspect_certificate(server_files(patient.home, config).certificate).names
     here = _is_loopback(config.host)
     candidates = [name for name in names if "*" not in name and _is_loopback(name) is here][:REACHED_NAMES]
     trusted = None if config.certificate or not authority.exists() else authority
     for name in candidates:
         try:
             _knock(Address("", name, config.port), trusted)
+        except Refused:
+            yield Finding("ok", "reach", f"A client that asks for {name} gets in with a client certificate.")
+            return
         except SecurechatError as error:
             yield Finding("warning", "reach", error.message, error.hint)
         else:

@@ -77,7 +77,7 @@ class Connection:
         """Have the server prove that it is the right one, hear its first words, and leave. Raises SecurechatError."""
         try:
             with self._reach() as raw, self._wrap(raw) as tls:
-                tls.do_handshake()
+                self._shake_hands(tls)
                 if not tls.recv(RECORD_BYTES):
                     raise Unreachable(f"{self._address} closed the connection before it greeted.")
                 _say_goodbye(tls)

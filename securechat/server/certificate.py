@@ -49,7 +49,7 @@ def server_files(home: Path, config: Config) -> ServerFiles:
     if config.client_certificates != "off":
         clients = ClientCheck(folder.authority, folder.revocations, config.client_certificates == "required")
     if config.certificate:
-        return ServerFiles(home / config.certificate, home / config.key, folder.authority, clients)
+        return ServerFiles(home / config.certificate, home / config.key, folder.authority, clients, is_own=False)
     return ServerFiles(folder.server_certificate, folder.server_key, folder.authority, clients)
 
 

@@ -15,6 +15,9 @@ import pytest
 import trustme
 
 from securechat import doctor
+from securechat.certificates import CertificateFolder, generate
+from securechat.certificates.authority import open_authority
+from securechat.certificates.revocations import write_revocations
 from securechat.doctor import Finding, examine, versions
 from securechat.journal.store import Store
 from tests.cli.calling import call
@@ -94,6 +97,15 @@ def near_the_end(home: Path) -> None:
     leaf.private_key_pem.write_to_path(str(home / "certs" / "server.key"))
 
 
+def list_near_the_end(home: Path) -> None:
+    folder = CertificateFolder(home / "certs")
+    (home / "certs" / "ca.pem").unlink()
+    generate(folder, force=True)
+    made = open_authority(folder, datetime.now(UTC), None)
+    write_revocations(folder, made, {}, 1, datetime.now(UTC) - timedelta(days=84))
+    (home / "securechat.toml").write_text('client_certificates = "optional"\nport = 0\n')
+
+
 def listen_wide(home: Path) -> None:
     (home / "securechat.toml").write_text('host = ""\nport = 0\n')
 
@@ -114,7 +126,8 @@ def write_in_the_future(home: Path) -> None:
         (break_accounts, "accounts", "line 1", "nothing was loaded"),
         (damage_store, "store", "is no chat database", "Restore it from a backup"),
         (lose_certificate, "files", "server.pem does not exist.", "securechat gen-certs"),
-        (near_the_end, "certificate", "It expires in 3 days.", "securechat gen-certs"),
+        (near_the_end, "certificate", ", in 3 days.", "securechat gen-certs"),
+        (list_near_the_end, "certificate", "crl.pem expires on ", "securechat cert renew"),
         (listen_wide, "certificate", "for this one only", "securechat gen-certs --host NAME"),
         (write_in_the_future, "clock", "the clock is wrong, or was", "timedatectl set-ntp true"),
     ],
