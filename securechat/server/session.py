@@ -243,6 +243,9 @@ class Session:
 
     def _redeem(self, request: frames.Redeem) -> None:
         services, password = self.reactor.services, request.password
+        if self._is_barred(request.username):
+            self._bar(request.ref)
+            return
         claim = Redeem(request.username, hash_token(request.secret))
         # Counted with the failed logins of its address, and by a name that no account has: nobody's logins wait for it.
         guest = f"@{request.username}"

@@ -185,8 +185,8 @@ def test_what_is_left_to_a_person_is_told_30_and_7_days_and_1_day_before_the_end
 
 def test_a_renewal_that_fails_is_told_and_the_old_certificate_stays(tmp_path: Path, told: Heard) -> None:
     certs = old_home(tmp_path, 90, 61)
-    certs.authority.unlink()
-    certs.authority.mkdir()  # so that nothing can be made from it
+    certs.authority_key.chmod(0o600)
+    certs.authority_key.write_text("no key")
     certificate = ServerCertificate(tmp_path, Config())
     context = certificate.context
     certificate.look()
