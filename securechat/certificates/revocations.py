@@ -71,7 +71,7 @@ def begin_revocations(folder: CertificateFolder, authority: "Authority", now: da
 
 
 def first_number(now: datetime) -> int:
-    """The number of a list that is begun: by the clock, so that it is newer than one that was lost (RFC 5280, 5.2.3)."""
+    """The number of a list that is begun: by the clock, so that it is newer than one that was lost (RFC 5280)."""
     return int(now.timestamp() * 1000)
 
 

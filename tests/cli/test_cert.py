@@ -200,3 +200,20 @@ def test_a_passphrase_keeps_the_cas_key() -> None:
         assert run(*command, "--passphrase-file", "secret.txt").exit_code == 0
         assert "horse" not in result.stderr + result.stdout
     assert run("cert", "verify").exit_code == 0
+
+
+def test_another_ca_begins_an_empty_list_and_may_keep_the_passphrase() -> None:
+    run("cert", "client", "alice")
+    run("cert", "revoke", "alice")
+    assert run("gen-certs", "--next-ca").exit_code == 0
+    assert run("gen-certs", "--use-next-ca").exit_code == 0
+    assert the_list().revoked == {}
+    Path("securechat.toml").write_text('client_certificates = "required"\n')
+    assert run("cert", "verify").exit_code == 0
+
+    Path("certs").rename("old")
+    Path("secret.txt").write_text("correct horse\n")
+    Path("secret.txt").chmod(0o600)
+    for more in ([], ["--next-ca"], ["--use-next-ca"]):
+        assert run("gen-certs", "--passphrase-file", "secret.txt", *more).exit_code == 0
+        assert has_passphrase(CERTS.authority_key)
