@@ -43,7 +43,7 @@ def test_three_clients_in_processes_of_their_own_talk_through_serve(home: Path) 
     secret.write_text(PASSWORD)
     with contextlib.ExitStack() as stack:
         _, port = stack.enter_context(serving(home))
-        alice = stack.enter_context(OnScreen("connect", f"alice@localhost:{port}", "--home", str(home)))
+        alice = stack.enter_context(OnScreen("connect", "--plain", f"alice@localhost:{port}", "--home", str(home)))
         alice.wait_for("Password of")
         alice.enter(PASSWORD)
         alice.wait_for("lobby>", "alice joined.")
