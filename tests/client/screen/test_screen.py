@@ -9,7 +9,7 @@ import pytest
 from securechat.client.client import Client
 from securechat.config import Config
 from securechat.limits import Limits
-from securechat.protocols.frames import Ack, Create, Created, Edit, Join, Joined
+from securechat.protocols.frames import Ack, Create, Created, Edit, Join, Joined, Message
 from securechat.server.server import Server
 from tests.client.screen.support import DEADLINE, connect, sitting
 from tests.server.support import PASSWORD, make_home, peer, running_server
@@ -267,3 +267,25 @@ def test_another_password_is_asked_for_and_never_on_the_screen(server: Server, h
         assert alice.screen.buffer.text == ""
     with peer(server) as again:
         again.login("alice", new)
+
+
+def test_a_flood_is_drawn_together_and_typing_goes_on_in_it(server: Server, home: Path, bob: Client) -> None:
+    count = 2_000
+    with sitting(server.port, home, "alice") as alice:
+        drawn = alice.screen.app.render_counter
+        said = [bob.send("lobby", f"flood {number}") for number in range(count // 2)]
+        alice.type("still here")
+        alice.wait_for("^lobby> still here$")
+        said += [bob.send("lobby", f"flood {number}") for number in range(count // 2, count)]
+        alice.type("\r")
+        alice.wait(lambda _: not alice.screen.model.own and f"flood {count - 1}" in "".join(alice.lines), "its end")
+        assert all(line.wait(DEADLINE) for line in said)
+        assert alice.screen.app.render_counter - drawn < count / 4
+        assert alice.screen.viewport._renderer.rendered < count
+        shown = [item.text for item in alice.screen.model.current.scrollback.items if isinstance(item, Message)]
+        assert [text for text in shown if text != "still here"] == [f"flood {number}" for number in range(count)]
+        assert shown.count("still here") == 1
+        alice.resize(200, 50)
+        alice.wait_for(f"│ flood {count - 1} {{90,}}#")
+        alice.resize(40, 10)
+        alice.wait_for(f"bob │ flood {count - 1}")

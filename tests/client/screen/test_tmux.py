@@ -111,6 +111,7 @@ def prepared(folder: Path) -> tuple[Path, int]:
         return home, server.port
 
 
+@pytest.mark.timeout(150)  # two clients and two servers in processes of their own, on a machine that may be busy
 def test_an_evening(tmp_path: Path, tmux: Tmux) -> None:
     home, port = prepared(tmp_path)
     with serving(home, port) as server:
