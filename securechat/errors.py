@@ -145,6 +145,10 @@ class Queued(SecurechatError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: a later try may succeed, and mail systems and schedulers know it
 
 
+class AuditBroken(SecurechatError):
+    """A line of the audit log was changed or taken out."""
+
+
 class CertificateError(SecurechatError):
     """A certificate or key is missing, malformed, out of date, or readable by others."""
 

@@ -106,6 +106,15 @@ person types in an hour without a connection, and 16 MiB of the longest."""
 LOG_LINES: Final = 10_000
 """Log lines that wait for a slow stderr; past it, lines are lost rather than chat delayed, and the loss is told."""
 
+AUDIT_ENTRIES: Final = 10_000
+"""Acts that wait to be written to the audit log; past it, they are lost rather than chat delayed, and counted."""
+
+AUDIT_FIELD_LENGTH: Final = 500
+"""Characters of one field of the audit log; what is longer is cut."""
+
+AUDIT_LINE_BYTES: Final = 16_384
+"""The longest line of the audit log: its fields and a hash fit, also where every character needs an escape."""
+
 BACKUP_PART_BYTES: Final = 67_108_864
 """Bytes of any file in a backup but the store: the credentials of 100,000 accounts and more."""
 

@@ -26,6 +26,7 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Check what is in this backup instead.", dir_okay=False, show_default=False),
     ] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Check the audit log instead.")] = False,
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
@@ -38,6 +39,9 @@ def verify(
     from securechat.journal.backup import STORE, unpacked_store
     from securechat.journal.verify import verify_store
 
+    if audit:
+        _verify_audit(home, as_json)
+        return
     with nullcontext(home / STORE) if backup is None else unpacked_store(backup) as store:
         report = verify_store(store, room or ())
     if as_json:
@@ -48,6 +52,17 @@ def verify(
         raise StorageFailed(f"{report.flaw}", hint="Stop the server, keep this file, and restore a backup.")
     if not as_json:
         typer.echo(f"Everything is as it was written; records checked: {report.records}.", err=True)
+
+
+def _verify_audit(home: Path, as_json: bool) -> None:
+    from securechat.audit import FILE, verify
+
+    count, newest = verify(home / FILE)
+    if as_json:
+        typer.echo(json.dumps({"lines": count, "hash": newest}))
+    else:
+        typer.echo(f"{newest}  {FILE}")
+        typer.echo(f"Every line follows from the one before it; lines checked: {count}.", err=True)
 
 
 @app.command()

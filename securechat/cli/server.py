@@ -1,6 +1,7 @@
 """`securechat server …`: look at a running server and steer it, through its local socket. It decides nothing."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,9 @@ server_app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None,
 app.add_typer(server_app, name="server")
 
 _BEHIND_SHOWN = 5
+
+FOLLOW_SECONDS = 0.25
+"""Between two looks for more, for whoever follows."""
 
 
 @server_app.command("status")
@@ -64,6 +68,35 @@ def drain(
 
     asked(home, Drain(within))
     typer.echo(f"The server takes no new connections, and stops within {within:g} seconds.", err=True)
+
+
+@server_app.command("audit")
+def audit(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more is written, until Ctrl-C.")] = False,
+    as_json: Json = False,
+    home: Home = Path(),
+) -> None:
+    """Print the audit log: when, from where, who did what to what, and what came of it."""
+    from securechat.audit import FILE, reading
+
+    with reading(home / FILE) as file:
+        while True:
+            while row := file.readline():
+                while not row.endswith(b"\n"):  # it is being written
+                    time.sleep(FOLLOW_SECONDS)
+                    row += file.readline()
+                typer.echo(row.decode().rstrip() if as_json else _act(json.loads(row)))
+            if not follow:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _act(row: dict[str, str]) -> str:
+    from securechat.client.text import line
+
+    when = row["time"].replace("T", " ")[:19]
+    who, source = row["who"] or "-", row["source"] or "-"
+    return line(f"{when}  {source:<22} {who:<16} {row['act']:<12} {row['what']}  {row['result']}")
 
 
 def asked(home: Path, request: "Request") -> "Answer":

@@ -59,6 +59,7 @@ def adduser(
     password = new_password(name, password_stdin, password_file, generate)
     account = Account(name, "admin" if admin else "member", "active", hash_password(password.text))
     file.add(account)
+    _note(home, "user add", name)
     _show(account, password.text if password.generated else None, as_json, {"created": True})
     _talk(f"{name} has an account now ({account.role}). Next: {command_line('securechat serve', home)}")
 
@@ -92,6 +93,7 @@ def passwd(
     account = file.get(name)
     password = new_password(name, password_stdin, password_file, generate)
     file.set_password(name, hash_password(password.text))
+    _note(home, "user passwd", name)
     _end_tokens(home, name)
     _show(account, password.text if password.generated else None, as_json, {})
     _talk(f"{name} has another password now. {_SOON} and ends the sessions of {name}.")
@@ -101,6 +103,7 @@ def passwd(
 def disable(name: Name, home: Home = Path()) -> None:
     """Keep an account out until it is enabled again; its sessions end."""
     _file(home, name).set_state(name, "disabled")
+    _note(home, "user disable", name)
     _end_tokens(home, name)
     _talk(f"{name} is disabled now. {_SOON} and ends the sessions of {name}.")
 
@@ -109,6 +112,7 @@ def disable(name: Name, home: Home = Path()) -> None:
 def enable(name: Name, home: Home = Path()) -> None:
     """Let a disabled account in again."""
     _file(home, name).set_state(name, "active")
+    _note(home, "user enable", name)
     _talk(f"{name} is active now. {_SOON}.")
 
 
@@ -127,6 +131,7 @@ def remove(
     if not yes:
         _confirm(f"Remove the account {name} for good?")
     file.remove(name)
+    _note(home, "user remove", name)
     _end_tokens(home, name)
     _talk(f"{name} has no account any more. {_SOON} and ends the sessions of {name}.")
 
@@ -148,6 +153,7 @@ app.add_typer(users)
 
 def _set_role(name: str, role: Literal["admin", "member"], home: Path) -> None:
     _file(home, name).set_role(name, role)
+    _note(home, f"user {role}", name)
     article = "an" if role == "admin" else "a"
     _talk(f"{name} is {article} {role} now. {_SOON}.")
 
@@ -168,6 +174,12 @@ def _end_tokens(home: Path, name: str) -> None:
     from securechat.server.control import end_tokens
 
     end_tokens(home, load_config(home, os.environ, {}), name)
+
+
+def _note(home: Path, act: str, name: str) -> None:
+    from securechat.server.control import note
+
+    note(home, act, name)
 
 
 def _confirm(question: str) -> None:

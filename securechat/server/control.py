@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from securechat.chat.model import Change, Outcome, Proposal, Rejected, Revoke, Unchanged
+from securechat import audit
+from securechat.chat.model import Change, Impose, Lift, Outcome, Proposal, Rejected, Revoke, Unchanged
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Batch, Journal, Submission
@@ -84,6 +85,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 _answers: Final = msgspec.json.Decoder(Answer)
+
+
+def described(proposal: Proposal | Change) -> tuple[str, str]:
+    """A proposal as the audit log has it: the act, and to whom or what; no text and no hash of a secret."""
+    if isinstance(proposal, Proposal):
+        return f"room {proposal.kind}", f"{proposal.room} {proposal.target}".rstrip()
+    act = type(proposal).__name__.lower()
+    if isinstance(proposal, Impose | Lift):
+        act = proposal.kind if isinstance(proposal, Impose) else f"un{proposal.kind}"
+    what = getattr(proposal, "account", "") or getattr(proposal, "room", "")
+    if isinstance(proposal, Impose) and proposal.lifetime:
+        what += f" for {proposal.lifetime // 1_000} s"
+    return act, what
 
 
 class Waiting:
@@ -220,7 +234,22 @@ def ask(home: Path, request: Request) -> Answer | None:
 def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
     """Have this decided on this home: by its server if one runs, else here. Raises SecurechatError."""
     answer = ask(home, Propose(proposal))
-    return _propose_here(home, config, proposal) if answer is None else answer
+    if answer is None:
+        answer = _propose_here(home, config, proposal)
+        result = answer.code or ("unchanged" if answer.unchanged else "ok")
+        note(home, *described(proposal), result)
+    return answer
+
+
+def note(home: Path, act: str, what: str = "", result: str = "ok") -> None:
+    """Write an act of a command into the audit log. Raises SecurechatError when it cannot be written."""
+    try:
+        audit.append(home / audit.FILE, [audit.entry(act, OPERATOR, what, f"user {os.getuid()}", result)])
+    except OSError as error:
+        raise SecurechatError(
+            f"{home / audit.FILE} cannot be written: {error.strerror}.",
+            hint="What was asked for was done.",
+        ) from None
 
 
 def end_tokens(home: Path, config: Config, account: str) -> None:

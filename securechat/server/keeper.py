@@ -12,6 +12,7 @@ from securechat.errors import CredentialError
 from securechat.journal.reader import Reader
 from securechat.server.certificate import ServerCertificate
 from securechat.server.retention import Retention
+from securechat.server.trail import Trail
 
 SECONDS = 1.0
 """Between two looks at the credential file and the certificate: a change of them is in force within two seconds."""
@@ -29,6 +30,7 @@ class Keeper:
         self,
         authenticator: Authenticator,
         certificate: ServerCertificate,
+        trail: Trail,
         end_logins: Callable[[Iterable[str]], None],
         make_reader: Callable[[], Reader],
         make_retention: Callable[[Reader], Retention],
@@ -37,6 +39,7 @@ class Keeper:
         """`each_second` is whatever else is to be looked at."""
         self._authenticator = authenticator
         self._certificate = certificate
+        self._trail = trail
         self._end_logins = end_logins
         self._make_reader = make_reader
         self._make_retention = make_retention
@@ -74,11 +77,16 @@ class Keeper:
         else:
             if changed:
                 log.info("accounts changed: %s", ", ".join(sorted(changed)))
+                for name in sorted(changed):
+                    self._trail.note("sessions end", "", name)
                 self._end_logins(changed)
 
     def _look_at_certificate(self) -> None:
         try:
+            before = self._certificate.context
             self._certificate.look()
+            if self._certificate.context is not before:
+                self._trail.note("certificate", "", f"another is in force, until {self._certificate.expires:%Y-%m-%d}")
         except Exception:
             log.exception("the certificate could not be looked at")
 

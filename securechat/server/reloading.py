@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from securechat.config import Config
+from securechat.errors import SecurechatError
 from securechat.limits import Limits
+from securechat.server.control import OPERATOR
 from securechat.server.services import Services
 
 _LIMITS_AT_START: Final = (
@@ -35,11 +37,20 @@ class Reloading:
         self._read = read
         self._lock = threading.Lock()
 
-    def reload(self) -> list[str]:
-        """Put in force what the files say; returns what is new, a sentence each.
+    def reload(self, source: str) -> list[str]:
+        """Put in force what the files say; returns what is new, a sentence each. `source` is how it was asked for.
 
         Raises SecurechatError for a file that cannot be used, and then nothing has changed.
         """
+        try:
+            changes = self._reload()
+        except SecurechatError as error:
+            self._services.trail.note("reload", OPERATOR, source=source, result=str(error))
+            raise
+        self._services.trail.note("reload", OPERATOR, " ".join(changes), source)
+        return changes
+
+    def _reload(self) -> list[str]:
         services = self._services
         with self._lock:
             before, config = services.config, self._read()

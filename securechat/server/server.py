@@ -38,6 +38,7 @@ from securechat.server.retention import Retention
 from securechat.server.services import Services
 from securechat.server.steering import Steering
 from securechat.server.survey import Pace
+from securechat.server.trail import Trail
 from securechat.server.workers import Workers
 
 RETRY_SECONDS = 2.0
@@ -159,6 +160,7 @@ class Server:
             Workers("reading", 1, limits.read_queue, store.reader),
             Workers("searching", 1, limits.search_queue, lambda: Finder(indexer.searcher(), store.reader())),
             journal,
+            Trail(self._home),
             self._failed,
         )
         services.reactors = [Reactor(number, services, publisher) for number in range(config.reactors)]
@@ -176,6 +178,7 @@ class Server:
         keeper = Keeper(
             services.authenticator,
             services.certificate,
+            services.trail,
             services.end_logins,
             store.reader,
             lambda reader: Retention(reader, journal, lambda: services.config, services.recent),
@@ -184,6 +187,8 @@ class Server:
         listener = self._listener = Listener(listening, services.reactors, services)
         indexer.start()
         parts.callback(indexer.stop)
+        services.trail.start()
+        parts.callback(services.trail.stop)
         for workers in (services.hashing, services.reading, services.searching):
             workers.start()
             parts.callback(workers.stop)
@@ -212,7 +217,7 @@ class Server:
 
     def _reload(self) -> None:
         try:
-            changes = self._reloading.reload()
+            changes = self._reloading.reload("SIGHUP")
         except SecurechatError as error:
             log.error("nothing was reloaded: %s", error)  # noqa: TRY400 - the sentence says it all
         else:

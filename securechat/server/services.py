@@ -19,6 +19,7 @@ from securechat.server.pages import Finder
 from securechat.server.presence import Presence
 from securechat.server.recent import Recent
 from securechat.server.strangers import Strangers
+from securechat.server.trail import Trail
 from securechat.server.workers import Workers
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Services:
         reading: Workers[Reader],
         searching: Workers[Finder],
         journal: Journal,
+        trail: Trail,
         fail: Callable[[SecurechatError], None],
     ) -> None:
         self.config = config
@@ -49,6 +51,7 @@ class Services:
         self.reading = reading
         self.searching = searching
         self.journal = journal
+        self.trail = trail
         self.fail = fail
         """Ends the server with this reason: what a thread does that cannot go on."""
         self.presence = Presence(self.announce)

@@ -219,6 +219,7 @@ class Session:
 
     def _throttled(self, request: frames.Login | frames.Redeem, message: str, seconds: float) -> None:
         self.reactor.counts.logins["throttled"] += 1
+        self._note("login", request.username, Code.THROTTLED)
         self.connection.forget_received()
         self.refuse(request.ref, Code.THROTTLED, message, math.ceil(seconds * 10) / 10)
 
@@ -311,6 +312,7 @@ class Session:
             self._refuse_login(frames.Login(ref=origin.ref, username=account.name, password=""))
         elif banned := self._ban(account, outcome):
             log.warning("login refused: banned", extra=self.who() | {"account": account.name})
+            self._note("login", account.name, banned.code)
             self.count_failure(origin.ref, banned.message, banned.code)
         elif isinstance(outcome, Changed):
             self.token_hash = hash_token(token)
@@ -357,6 +359,7 @@ class Session:
     def _refuse_login(self, request: frames.Login) -> None:
         shown = request.username if is_username(request.username) else "a name that no account can have"
         log.warning("login failed for %s", shown, extra=self.who())
+        self._note("login", request.username, Code.BAD_CREDENTIALS)
         self.count_failure(request.ref, "The username or the password is wrong.")
 
     def count_failure(self, ref: str | None, message: str, code: Code = Code.BAD_CREDENTIALS) -> None:
@@ -377,6 +380,7 @@ class Session:
         self._requests = Requests(self)
         self.reactor.entered(self)
         log.info("logged in", extra=self.who())
+        self._note("login" if way == "password" else "resume", self.username)
         view = self.reactor.services.view
         next_ca, signature = self.reactor.services.certificate.announced
         rooms = (view.rooms[key] for key in sorted(view.rooms_of.get(account.name, ())))
@@ -417,6 +421,11 @@ class Session:
                 act(result)
 
         return lambda result: self.reactor.post_for(self.connection, lambda: note(result))
+
+    def _note(self, act: str, account: str, result: str = "ok") -> None:
+        """Have it in the audit log; what no account can be called is somebody's text, and stays out."""
+        who = account if is_username(account) else ""
+        self.reactor.services.trail.note(act, who, session_name(self.token_hash), self.connection.address, result)
 
     def who(self) -> dict[str, str]:
         """What a log line says of this session."""

@@ -9,7 +9,18 @@ from securechat.chat.model import Change, Impose, Proposal
 from securechat.errors import Code
 from securechat.protocols.frames import Bye
 from securechat.server import survey
-from securechat.server.control import Answer, Connections, Drain, Propose, Reload, Request, Status, submit
+from securechat.server.control import (
+    OPERATOR,
+    Answer,
+    Connections,
+    Drain,
+    Propose,
+    Reload,
+    Request,
+    Status,
+    described,
+    submit,
+)
 from securechat.server.reloading import Reloading
 from securechat.server.services import Services
 
@@ -37,26 +48,32 @@ class Steering:
 
     def act(self, request: Request, uid: int | None) -> Answer:
         """Do it; `uid` is the user who asks. Raises SecurechatError."""
+        source = "control.sock" if uid is None else f"user {uid}"
         match request:
             case Propose():
                 answer = submit(self._services.journal, request.proposal)
-                self._follow(request.proposal, answer)
+                self._follow(request.proposal, answer, source)
                 return answer
             case Status():
                 return Answer(value=self._status())
             case Connections():
                 return Answer(value=to_builtins(survey.connections(self._services.reactors)))
             case Reload():
-                changes = self._reloading.reload()
+                changes = self._reloading.reload(source)
                 return Answer(unchanged=not changes, value=changes)
             case Drain():
                 self._server.drain(request.seconds)
+                self._services.trail.note("drain", OPERATOR, f"{request.seconds:g} seconds", source)
                 return Answer()
             case _:
                 assert_never(request)
 
-    def _follow(self, proposal: Proposal | Change, answer: Answer) -> None:
-        """End the sessions of a banned account that came in without a token, while the disk was full, too."""
+    def _follow(self, proposal: Proposal | Change, answer: Answer, source: str) -> None:
+        """Note it, and end the sessions of a banned account: those too that came in without a token, on a full disk."""
+        act, what = described(proposal)
+        self._services.trail.note(
+            act, OPERATOR, what, source, answer.code or ("unchanged" if answer.unchanged else "ok")
+        )
         if isinstance(proposal, Impose) and proposal.kind == "ban" and not answer.code:
             bye = Bye(code=Code.BANNED, message="This account was banned.")
             for reactor in self._services.reactors:

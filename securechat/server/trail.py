@@ -1,0 +1,62 @@
+"""The way of an act into the audit log: through a bounded queue, so that no chat thread waits for the disk."""
+
+import contextlib
+import logging
+import queue
+import threading
+from pathlib import Path
+from typing import Final
+
+from securechat import audit
+from securechat.limits import AUDIT_ENTRIES
+
+AT_ONCE: Final = 256
+"""Entries in one write."""
+
+log = logging.getLogger(__name__)
+
+
+class Trail:
+    """Writes what is noted, on a thread of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / audit.FILE
+        self._entries: queue.Queue[audit.Entry | None] = queue.Queue(AUDIT_ENTRIES)
+        self._lost = 0
+        self._thread = threading.Thread(target=self._run, name="audit")
+
+    def note(self, act: str, who: str, what: str = "", source: str = "", result: str = "ok") -> None:
+        """Have this written soon; safe from every thread, and never waits. Too many at once are lost, and counted."""
+        try:
+            self._entries.put_nowait(audit.entry(act, who, what, source, result))
+        except queue.Full:
+            self._lost += 1
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued, and end the thread."""
+        if self._thread.ident is not None:
+            self._entries.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            entries = [self._entries.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(entries) < AT_ONCE:
+                    entries.append(self._entries.get_nowait())
+            going = None not in entries
+            self._write([one for one in entries if one is not None])
+
+    def _write(self, entries: list[audit.Entry]) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            entries.append(audit.entry("lost", "", f"{lost} entries", result="too-many-requests"))
+        try:
+            audit.append(self._path, entries)
+        except OSError as error:
+            log.error("%d lines of the audit log are lost: %s", len(entries), error.strerror)  # noqa: TRY400

@@ -1,0 +1,132 @@
+"""The audit log: what is in it, what is not, and that a line which is changed or taken out is found."""
+
+import errno
+import json
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securechat import audit
+from securechat.errors import AuditBroken
+from securechat.server import trail
+from securechat.server.trail import Trail
+from tests.cli.calling import Done, call
+from tests.server.support import DEADLINE, PASSWORD, Peer, peer, running_server
+
+
+def command(home: Path, *words: str) -> Done:
+    return call(*words, "--home", str(home))
+
+
+def rows(home: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (home / audit.FILE).read_text().splitlines()]
+
+
+def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> None:
+    command(home, "mute", "bob")
+    with running_server(home) as server, Peer(server.port) as stranger, peer(server, "alice", room="lobby") as alice:
+        stranger.receive()
+        stranger.send({"type": "login", "username": "bob", "password": "wrong canary"})
+        stranger.receive()
+        stranger.send({"type": "login", "username": "a text canary", "password": "wrong canary"})
+        stranger.receive()
+        alice.say("a canary", id="one")
+        command(home, "ban", "carol", "--for", "7d")
+        command(home, "server", "reload")
+        command(home, "room", "create", "ops", "--owner", "alice")
+    command(home, "user", "disable", "bob")
+    found = rows(home)
+    acts = [(row["act"], row["who"], row["what"], row["result"]) for row in found]
+    session = next(row["what"] for row in found if row["result"] == "ok" and row["act"] == "login")
+    assert acts == [
+        ("mute", "@operator", "bob", "ok"),
+        ("login", "alice", session, "ok"),
+        ("login", "bob", "", "bad-credentials"),
+        ("login", "", "", "bad-credentials"),
+        ("ban", "@operator", "carol for 604800 s", "ok"),
+        ("reload", "@operator", "", "ok"),
+        ("room create", "@operator", "ops", "ok"),
+        ("user disable", "@operator", "bob", "ok"),
+    ]
+    assert found[1]["source"].startswith("127.0.0.1:")
+    assert found[0]["source"].startswith("user ")
+    text = (home / audit.FILE).read_text()
+    assert "canary" not in text
+    assert PASSWORD not in text
+    assert stat.S_IMODE((home / audit.FILE).stat().st_mode) == 0o600
+    verified = command(home, "verify", "--audit")
+    assert (verified.code, verified.out) == (0, f"{found[-1]['hash']}  audit.log\n")
+    assert json.loads(command(home, "verify", "--audit", "--json").out) == {"lines": 8, "hash": found[-1]["hash"]}
+    shown = command(home, "server", "audit").out.splitlines()
+    assert len(shown) == 8
+    assert "@operator" in shown[0]
+    assert command(home, "server", "audit", "--json").out == text
+
+
+def test_a_line_that_is_changed_or_taken_out_is_found(tmp_path: Path) -> None:
+    path = tmp_path / audit.FILE
+    for number in range(4):
+        audit.append(path, [audit.entry("login", f"account{number}")])
+    assert audit.verify(path)[0] == 4
+    good = path.read_bytes()
+    lines = good.splitlines(keepends=True)
+    for number, bad in (
+        (2, good.replace(b"account1", b"account9")),
+        (1, good.replace(b"account0", b"account9")),
+        (3, b"".join((lines[0], lines[1], lines[3]))),
+        (1, b"".join(lines[1:])),
+        (2, b"".join((lines[0], lines[2], lines[1], lines[3]))),
+        (5, good + b"no line\n"),
+        (4, good[:-5]),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(AuditBroken, match=f"Line {number} "):
+            audit.verify(path)
+    # What a crash left of a line goes with the next: nobody was told that it was written.
+    audit.append(path, [audit.entry("login", "after")])
+    assert audit.verify(path)[0] == 4
+
+
+def test_without_a_file_it_is_said(home: Path) -> None:
+    assert command(home, "server", "audit").code == 6
+    assert command(home, "verify", "--audit").code == 6
+
+
+def test_what_is_too_much_at_once_is_lost_and_counted_and_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "AUDIT_ENTRIES", 2)
+    noting = Trail(tmp_path)
+    for number in range(5):
+        noting.note("login", f"account{number}")
+    noting.start()
+    noting.stop()
+    assert [(row["act"], row["what"]) for row in rows(tmp_path)] == [
+        ("login", ""),
+        ("login", ""),
+        ("lost", "3 entries"),
+    ]
+
+
+def test_a_disk_that_is_full_is_told_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed, append = threading.Event(), audit.append
+
+    def full(*_: object) -> None:
+        failed.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    noting = Trail(tmp_path)
+    monkeypatch.setattr(audit, "append", full)
+    noting.start()
+    noting.note("login", "alice")
+    assert failed.wait(DEADLINE)
+    monkeypatch.setattr(audit, "append", append)
+    noting.note("login", "bob")
+    noting.stop()
+    assert "1 lines of the audit log are lost: No space left" in caplog.text
+    assert [row["who"] for row in rows(tmp_path)] == ["bob"]
