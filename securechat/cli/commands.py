@@ -16,6 +16,7 @@ from securechat.cli import rooms as rooms
 from securechat.cli import send as send
 from securechat.cli import serve as serve
 from securechat.cli import server as server
+from securechat.cli import sessions as sessions
 from securechat.cli import settings as settings
 from securechat.cli import tail as tail
 from securechat.cli import users as users

@@ -32,8 +32,8 @@ def kick(name: Name, home: Home = Path()) -> None:
     """
     from securechat.chat.model import Revoke
 
-    _account(home, name)
-    done = _change(home, Revoke(name))
+    account_exists(home, name)
+    done = change(home, Revoke(name))
     typer.echo(f"The sessions of {name} are over." if done else f"{name} has no session.", err=True)
 
 
@@ -86,9 +86,9 @@ def _impose(home: Path, name: str, kind: "SanctionKind", lasting: str | None, do
     from securechat.chat.model import Impose
     from securechat.server.control import OPERATOR
 
-    _account(home, name)
+    account_exists(home, name)
     lifetime = 0 if lasting is None else seconds(lasting, DAYS) * 1_000
-    changed = _change(home, Impose(name, kind, lifetime, OPERATOR))
+    changed = change(home, Impose(name, kind, lifetime, OPERATOR))
     how_long = f" for {lasting}" if lasting else f" until `securechat un{kind} {name}`"
     typer.echo(f"{name} {done}{how_long}." if changed else "It is so already.", err=True)
 
@@ -96,12 +96,12 @@ def _impose(home: Path, name: str, kind: "SanctionKind", lasting: str | None, do
 def _lift(home: Path, name: str, kind: "SanctionKind", done: str) -> None:
     from securechat.chat.model import Lift
 
-    _account(home, name)
-    changed = _change(home, Lift(name, kind))
+    account_exists(home, name)
+    changed = change(home, Lift(name, kind))
     typer.echo(f"{name} {done} any more." if changed else f"{name} {done}.", err=True)
 
 
-def _change(home: Path, change: "Change") -> bool:
+def change(home: Path, change: "Change") -> bool:
     """Have it decided; whether anything changed. Raises SecurechatError."""
     from securechat.config import load_config
     from securechat.errors import SecurechatError
@@ -113,7 +113,7 @@ def _change(home: Path, change: "Change") -> bool:
     return not answer.unchanged
 
 
-def _account(home: Path, name: str) -> None:
+def account_exists(home: Path, name: str) -> None:
     """Raise NotFound where there is no such account."""
     from securechat.accounts.credentials import CredentialFile
 

@@ -49,6 +49,7 @@ COMMANDS: Final = {
         Command("ignore", "[NAME]", "hide what somebody says, or show it again; list who is hidden", 0, 1),
         Command("away", "", "have nothing count as read until you type it again", screen=True),
         Command("clear", "", "clear the screen; what was there is above", screen=True),
+        Command("sessions", "[end NAME]", "list where you are logged in, or end one of these logins", 0, 2),
         Command("password", "", "give your account another password; it is asked for"),
         Command("quit", "", "leave the conversation; Ctrl-D does too"),
         Command("help", "", "show this list"),

@@ -20,7 +20,12 @@ from securechat.protocols.frames import (
     Left,
     MemberList,
     Members,
+    Revoke,
+    Revoked,
     RoomState,
+    SessionList,
+    Sessions,
+    SessionState,
     Topic,
 )
 
@@ -50,6 +55,13 @@ def carry_out(client: Client, name: str, arguments: tuple[str, ...], room: str) 
         case "who", _:
             answer = client.request(Members(room=arguments[0] if arguments else _here(room)), MemberList)
             return [members_line(answer)]
+        case "sessions", ():
+            return [session_line(state) for state in client.request(Sessions(), SessionList).sessions]
+        case "sessions", ("end", session):
+            client.request(Revoke(session=session), Revoked)
+            return [f"The session {text.line(session)} is over."]
+        case "sessions", _:
+            raise UsageError("Type /sessions, or /sessions end NAME.")
         case "rooms", _:
             return [room_line(state) for state in client.rooms()]
         case _:
@@ -61,6 +73,13 @@ def members_line(answer: MemberList) -> str:
     """Who is in a room; those who are connected now have a star."""
     names = (f"{text.name(name)}{'*' if name in answer.online else ''}" for name in answer.members)
     return f"{text.name(answer.room)}: {', '.join(names)}"
+
+
+def session_line(state: SessionState) -> str:
+    """A login in the list of logins; those that are connected now have a star."""
+    device = f" on {text.line(state.device)}" if state.device else ""
+    here = ", this one" if state.current else ""
+    return f"{'*' if state.online else ' '} {text.line(state.session)}{device}, since {text.day(state.created)}{here}"
 
 
 def room_line(state: RoomState) -> str:

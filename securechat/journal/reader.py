@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.chat.model import Invitation, Record, Room, Sanction
+from securechat.chat.model import Invitation, Record, Room, Sanction, Token
 from securechat.errors import StorageFailed
 from securechat.journal.database import FAILURES, connect, create_file, failure
 from securechat.limits import SAFE_INTEGER
@@ -110,6 +110,13 @@ class Reader:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def tokens(self) -> dict[bytes, Token]:
+        """Read every token that is in force, by its hash, in the order they were granted. Raises StorageFailed."""
+        try:
+            return load_tokens(self._connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
     def sanctions(self) -> list[Sanction]:
         """Read every sanction that is remembered, by account. Raises StorageFailed."""
         try:
@@ -192,6 +199,12 @@ def load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
         )
         for number, name, owner, topic, private, head, time, archived, *rest in connection.execute(_ROOMS)
     }
+
+
+def load_tokens(connection: sqlite3.Connection) -> dict[bytes, Token]:
+    """Read every token by its hash, in the order they were granted. Raises sqlite3.Error."""
+    rows = connection.execute("SELECT hash, account, device, created FROM tokens ORDER BY rowid")
+    return {token_hash: Token(*rest) for token_hash, *rest in rows}
 
 
 def load_sanctions(connection: sqlite3.Connection) -> list[Sanction]:

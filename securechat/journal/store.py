@@ -19,7 +19,7 @@ from securechat.chat.sanctions import Key
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
-from securechat.journal.reader import Reader, load_invitations, load_rooms, load_sanctions
+from securechat.journal.reader import Reader, load_invitations, load_rooms, load_sanctions, load_tokens
 from securechat.journal.schema import APPLICATION, FORMAT
 
 SETTINGS: Final = (
@@ -132,8 +132,10 @@ class Store:
 
     def tokens(self) -> dict[bytes, Token]:
         """Read every token that is in force, by its hash, in the order they were granted. Raises StorageFailed."""
-        rows = self._read("SELECT hash, account, device, created FROM tokens ORDER BY rowid")
-        return {token_hash: Token(*rest) for token_hash, *rest in rows}
+        try:
+            return load_tokens(self.connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
 
     def invitations(self) -> dict[bytes, Invitation]:
         """Read every invitation that is remembered, by its secret's hash, the oldest first. Raises StorageFailed."""

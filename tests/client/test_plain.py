@@ -284,6 +284,27 @@ def test_the_commands_do_what_help_says(tmp_path: Path) -> None:
     ]
 
 
+def test_ones_logins_are_listed_and_one_of_them_is_ended(tmp_path: Path) -> None:
+    def script(peer: Peer) -> None:
+        here = {"session": "aa", "created": 0, "device": "lap\x1btop", "online": True, "current": True}
+        asked.append(peer.answer(type="sessions", sessions=[here, {"session": "bb", "created": 0}]))
+        asked.append(peer.answer(type="revoked"))
+        peer.leave()
+
+    asked: list[dict[str, Any]] = []
+    with conversation(tmp_path, script) as talking:
+        for typed in ("/sessions", "/sessions end bb", "/sessions bb"):
+            assert talking.talk.enter(typed)
+        assert not talking.talk.enter("/quit")
+        assert shown(talking) == [
+            "-- * aa on lap\\u{1B}top, since 1970-01-01, this one",
+            "--   bb, since 1970-01-01",
+            "-- The session bb is over.",
+            "-- Type /sessions, or /sessions end NAME.",
+        ]
+    assert [(request["type"], request.get("session")) for request in asked] == [("sessions", None), ("revoke", "bb")]
+
+
 def test_help_lists_every_command(tmp_path: Path) -> None:
     with conversation(tmp_path, Peer.leave) as talking:
         talking.talk.enter("/help")

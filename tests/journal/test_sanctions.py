@@ -33,6 +33,7 @@ def test_a_ban_revokes_the_tokens_and_refuses_others_until_it_is_lifted(opened: 
         assert view.tokens == {b"b": Token("bob", "", 1_000)}
         with closing(Reader(path)) as reader:
             assert [one.account for one in reader.sanctions()] == ["alice"]
+            assert reader.tokens() == view.tokens
         running.settle(Lift("alice", "ban"))
         assert isinstance(running.outcome(Grant("alice", b"c")), Changed)
     with opened(path) as running:
@@ -49,12 +50,13 @@ def test_a_mute_ends_by_itself_by_the_journals_time(opened: Opener, tmp_path: Pa
         assert isinstance(running.outcome(said("alice", "1")), Recorded)
 
 
-def test_a_table_that_cannot_be_read_is_a_failure_of_the_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["sanctions", "tokens"])
+def test_a_table_that_cannot_be_read_is_a_failure_of_the_store(tmp_path: Path, table: str) -> None:
     path = tmp_path / "chat.db"
     with closing(Store(path, "full")) as store:
         with closing(sqlite3.connect(path)) as other:
-            other.execute("DROP TABLE sanctions")
+            other.execute(f"DROP TABLE {table}")
         with pytest.raises(StorageFailed):
-            store.sanctions()
+            getattr(store, table)()
         with closing(Reader(path)) as reader, pytest.raises(StorageFailed):
-            reader.sanctions()
+            getattr(reader, table)()

@@ -59,3 +59,24 @@ def test_who_is_muted_reads_and_who_is_kicked_may_come_back(home: Path) -> None:
 def test_a_name_or_a_time_that_is_none_is_refused(home: Path) -> None:
     assert call("ban", "nobody", "--home", str(home)).code == 6
     assert call("ban", "alice", "--for", "soon", "--home", str(home)).code == 2
+
+
+def test_sessions_are_listed_and_ended_one_or_all(home: Path) -> None:
+    with running_server(home) as server, Peer(server.port) as laptop, Peer(server.port) as phone, peer(server, "bob"):
+        first = laptop.login("alice")["session"]
+        phone.receive()
+        phone.send(LOGIN | {"device": "my \u202ephone"})
+        second = phone.expect("welcome")["session"]
+        rows = json.loads(command(home, "sessions", "list", "alice", "--json"))
+        assert [(row["session"], row["device"]) for row in rows] == [(first, ""), (second, "my \u202ephone")]
+        shown = command(home, "sessions", "list")
+        assert "bob " in shown
+        assert "\u202e" not in shown
+        assert call("sessions", "revoke", "alice", "none", "--home", str(home)).code == 6
+        command(home, "sessions", "revoke", "alice", second)
+        assert phone.ends()[-1]["code"] == "revoked"
+        laptop.send({"type": "ping"})
+        assert laptop.receive()["type"] == "pong"
+        command(home, "sessions", "revoke", "alice")
+        assert laptop.ends()[-1]["code"] == "revoked"
+    assert "alice has no session." in command(home, "sessions", "revoke", "alice")
