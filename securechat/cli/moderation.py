@@ -38,6 +38,18 @@ def kick(name: Name, home: Home = Path()) -> None:
 
 
 @app.command()
+def broadcast(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.", show_default=False)], home: Home = Path()
+) -> None:
+    """Say something to everybody who is connected; it is not kept."""
+    from securechat.cli.server import asked
+    from securechat.server.control import Broadcast
+
+    count = asked(home, Broadcast(text)).value
+    typer.echo(f"Told in {count} sessions.", err=True)
+
+
+@app.command()
 def ban(name: Name, lasting: For = None, home: Home = Path()) -> None:
     """Keep an account out, for a time or until `unban`.
 

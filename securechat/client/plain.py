@@ -16,6 +16,7 @@ from securechat.client.pending import Pending
 from securechat.errors import Code, Refused, SecurechatError, UsageError
 from securechat.protocols.frames import (
     AnyRecord,
+    Broadcast,
     Error,
     History,
     Join,
@@ -146,6 +147,8 @@ class Talk:
                     self._show_record(event)
         elif isinstance(event, Error) and event.ref is None:
             self._tell(text.line(event.message))
+        elif isinstance(event, Broadcast):
+            self._tell(f"The operator says: {text.line(event.text)}")
         elif isinstance(event, Lost):
             self._tell(f"{event.reason} Trying again.")
         elif isinstance(event, Back):

@@ -204,6 +204,12 @@ class Presence(Event, frozen=True, kw_only=True, tag="presence"):
     online: bool
 
 
+class Broadcast(Event, frozen=True, kw_only=True, tag="broadcast"):
+    """The operator tells everybody who is connected; it is no record, and whoever is away never hears it."""
+
+    text: str
+
+
 class Error(Answer, frozen=True, kw_only=True, tag="error"):
     """The server answers a request that it refuses, or bytes that are none; `code` is one of `errors.Code`."""
 
@@ -242,6 +248,7 @@ AnyEvent: TypeAlias = (
     | Revoked
     | PasswordChanged
     | Presence
+    | Broadcast
     | Error
     | Bye
 )

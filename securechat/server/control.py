@@ -68,7 +68,13 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
-Request: TypeAlias = Propose | Status | Connections | Reload | Drain
+class Broadcast(msgspec.Struct, frozen=True, tag="broadcast"):
+    """Tell everybody who is connected: `value` is how many sessions there are."""
+
+    text: str
+
+
+Request: TypeAlias = Broadcast | Propose | Status | Connections | Reload | Drain
 """What a command can ask of a running server."""
 
 _encoder: Final = msgspec.json.Encoder()

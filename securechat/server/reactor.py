@@ -24,7 +24,7 @@ from securechat.counters import ReactorCounts
 from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Batch, Submission
 from securechat.limits import PRESENCE_MEMBERS, Limits
-from securechat.protocols.frames import Bye, Presence, ReadMarker
+from securechat.protocols.frames import Broadcast, Bye, Presence, ReadMarker
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin, Subscription
 from securechat.server.own_account import session_name
@@ -119,6 +119,16 @@ class Reactor:
     def tell_presence(self, account: str, *, online: bool) -> None:
         """Tell those who share a room with the account, and read all their rooms, that it came or went."""
         self.post(lambda: self._tell_presence(account, online))
+
+    def tell_all(self, event: Broadcast) -> None:
+        """Tell every session that is logged in."""
+
+        def note() -> None:
+            for sessions in tuple(self._sessions.values()):
+                for session in tuple(sessions):
+                    session.tell(event)
+
+        self.post(note)
 
     def survey(self, take: Callable[[list[ConnectionState]], None]) -> None:
         """Give the state of each connection to `take`, on the reactor's thread."""

@@ -6,12 +6,15 @@ from typing import Protocol, assert_never
 from msgspec import to_builtins
 
 from securechat.chat.model import Change, Impose, Proposal
+from securechat.chat.names import flaw_in_text
 from securechat.errors import Code
+from securechat.protocols import frames
 from securechat.protocols.frames import Bye
 from securechat.server import survey
 from securechat.server.control import (
     OPERATOR,
     Answer,
+    Broadcast,
     Connections,
     Drain,
     Propose,
@@ -61,12 +64,24 @@ class Steering:
             case Reload():
                 changes = self._reloading.reload(source)
                 return Answer(unchanged=not changes, value=changes)
+            case Broadcast():
+                return self._broadcast(request.text, source)
             case Drain():
                 self._server.drain(request.seconds)
                 self._services.trail.note("drain", OPERATOR, f"{request.seconds:g} seconds", source)
                 return Answer()
             case _:
                 assert_never(request)
+
+    def _broadcast(self, text: str, source: str) -> Answer:
+        services = self._services
+        flaw = flaw_in_text(text, services.config.limits.text_bytes)
+        if flaw:
+            return Answer(Code.BAD_TEXT, flaw)
+        for reactor in services.reactors:
+            reactor.tell_all(frames.Broadcast(text=text))
+        services.trail.note("broadcast", OPERATOR, source=source)
+        return Answer(value=sum(bool(state.account) for state in survey.connections(services.reactors)))
 
     def _follow(self, proposal: Proposal | Change, answer: Answer, source: str) -> None:
         """Note it, and end the sessions of a banned account: those too that came in without a token, on a full disk."""

@@ -432,6 +432,7 @@ def test_nobody_can_write_the_line_of_another_or_of_the_client(tmp_path: Path) -
     def script(peer: Peer) -> None:
         peer.send(message(1, forged, sender="eve"))
         peer.send({"type": "error", "code": "internal", "message": "oops\n00:00 bob: forged"})
+        peer.send({"type": "broadcast", "text": "noon\n00:00 bob: forged"})
         peer.send(message(2, "done", sender="eve"))
         peer.leave()
 
@@ -441,6 +442,7 @@ def test_nobody_can_write_the_line_of_another_or_of_the_client(tmp_path: Path) -
         assert lines[0] == "00:01 eve: hi"
         told = lines.index("-- oops\\u{A}00:00 bob: forged")
         assert told > 3
+        assert lines[told + 1] == "-- The operator says: noon\\u{A}00:00 bob: forged"
         assert all(line.startswith("      | ") and len(line) < Sheet.width for line in lines[1:told])
 
 

@@ -90,6 +90,7 @@ EVENTS: Final[tuple[f.AnyEvent, ...]] = (
     f.Revoked(ref="22"),
     f.PasswordChanged(ref="23"),
     f.Presence(username="bob", online=False),
+    f.Broadcast(text="The server restarts at noon."),
     f.Error(ref="9", code="not-member", message="Join lobby first."),
     f.Bye(code="shutdown", message="The server stops.", retry_after=1.0),
 )

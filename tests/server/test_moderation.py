@@ -56,6 +56,20 @@ def test_who_is_muted_reads_and_who_is_kicked_may_come_back(home: Path) -> None:
     assert "alice has no session." in command(home, "kick", "carol").replace("carol", "alice")
 
 
+def test_what_the_operator_says_is_told_to_all_who_are_in_and_kept_nowhere(home: Path) -> None:
+    with running_server(home, reactors=2) as server, peer(server, "alice") as alice, peer(server, "bob") as bob:
+        with Peer(server.port) as stranger:
+            assert stranger.receive()["type"] == "hello"
+            assert "Told in 2 sessions." in command(home, "broadcast", "The server restarts at noon.")
+            for one in (alice, bob):
+                assert one.receive() == {"type": "broadcast", "text": "The server restarts at noon."}
+            stranger.send({"type": "ping"})
+            assert stranger.receive()["type"] == "pong"
+        assert call("broadcast", "bad \x1b[2J", "--home", str(home)).code == 1
+    assert b"restarts" not in b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
+    assert call("broadcast", "hello", "--home", str(home)).code == 3
+
+
 def test_a_name_or_a_time_that_is_none_is_refused(home: Path) -> None:
     assert call("ban", "nobody", "--home", str(home)).code == 6
     assert call("ban", "alice", "--for", "soon", "--home", str(home)).code == 2

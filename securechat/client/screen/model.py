@@ -12,6 +12,7 @@ from securechat.client.screen.rooms import OwnLine, Room
 from securechat.client.screen.scrollback import Notice
 from securechat.protocols.frames import (
     AnyRecord,
+    Broadcast,
     CreateRecord,
     Error,
     Hit,
@@ -158,6 +159,8 @@ class Model:
                     self.rooms[event.room].mark_read(event.seq)
             case Presence():
                 self.online[event.username] = event.online
+            case Broadcast():
+                self.tell(f"The operator says: {text.line(event.text)}")
             case Lost():
                 self.is_connected = False
             case Back():

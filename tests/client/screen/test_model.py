@@ -6,7 +6,8 @@ from securechat.client.exchange import Back, Lost
 from securechat.client.screen.drafts import ENTERED, Draft
 from securechat.client.screen.model import BACKGROUND, BELL_SECONDS, SCROLLBACK
 from securechat.client.screen.rooms import SPEAKERS, Anchor, OwnLine, mentions
-from securechat.protocols.frames import KickRecord, LeaveRecord, ReadMarker
+from securechat.client.screen.scrollback import Notice
+from securechat.protocols.frames import Broadcast, KickRecord, LeaveRecord, ReadMarker
 from tests.client.screen.records import NOON, message, model, state, welcome
 
 
@@ -74,6 +75,12 @@ def test_what_was_unread_before_is_counted_when_it_is_known() -> None:
     assert (ops.unread, ops.mentions, ops.is_exact) == (3, 1, True)
     ops.count_past([*past, *later], 5, "alice", is_all=True)
     assert ops.unread == 3
+
+
+def test_what_the_operator_says_stands_in_the_room_in_sight() -> None:
+    screen = model(state("lobby"))
+    assert not screen.hear(Broadcast(text="noon\x1b"), 0)
+    assert screen.current.scrollback.items == [Notice("The operator says: noon\\u{1B}")]
 
 
 def test_the_bell_rings_for_what_is_meant_for_one_and_not_too_often() -> None:
