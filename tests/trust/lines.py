@@ -64,14 +64,26 @@ LINES: Final = {
         ),
     ),
     "T8": Line(
-        "Client certificates: missing, foreign, expired, for another purpose or revoked are refused.", (), "Not yet."
+        "Client certificates: missing, foreign, expired, for another purpose or revoked are refused.",
+        (
+            "server/test_client_certificates.py::where_one_is_required_only_a_good_one_comes_in_and_only_as_its_account",
+            "server/test_client_certificates.py::where_one_is_optional_it_is_not_needed_and_counts_if_shown",
+            "server/test_client_certificates.py::a_revoked_certificate_ends_its_sessions_and_does_not_come_back_by_resumption",
+        ),
     ),
-    "T9": Line("A revocation list that is missing or expired closes the door and is warned of.", (), "Not yet."),
+    "T9": Line(
+        "A revocation list that is missing or expired closes the door and is warned of a week before.",
+        (
+            "server/test_client_certificates.py::without_a_list_in_force_the_door_is_closed_and_the_log_says_so",
+            "cli/test_doctor.py::what_is_wrong_is_found_with_its_fix",
+        ),
+    ),
     "T10": Line(
         "Certificates are replaced under open chats; a bad one changes nothing.",
         (
             "server/test_certificate.py::a_new_certificate_under_twenty_chats",
             "server/test_certificate.py::what_cannot_be_shown_is_refused_with_its_reason_and_changes_nothing",
+            "server/test_certificate.py::a_renewal_that_fails_is_told_and_the_old_certificate_stays",
         ),
     ),
     "T11": Line(
