@@ -88,7 +88,7 @@ def foreign(home: Path) -> KeyPair:
     return stored(home, "foreign", leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes())
 
 
-def test_where_one_is_required_only_a_good_one_comes_in_and_only_as_its_account(home: Path, told: Heard) -> None:
+def test_where_one_is_required_only_a_good_one_comes_in_as_its_account(home: Path, told: Heard) -> None:
     folder = CertificateFolder(home / "certs")
     alice, bob = made(home, "alice"), made(home, "bob")
     gone = made(home, "alice")
@@ -126,7 +126,7 @@ def test_where_one_is_optional_it_is_not_needed_and_counts_if_shown(home: Path) 
         assert "expired" in refused(server, context(home, expired(home, "alice")))
 
 
-def test_a_revoked_certificate_ends_its_sessions_and_does_not_come_back_by_resumption(home: Path, told: Heard) -> None:
+def test_a_revoked_certificate_ends_its_sessions_and_is_not_resumed(home: Path, told: Heard) -> None:
     alice = made(home, "alice")
     with serving(home, "required") as server:
         shown = context(home, alice)

@@ -61,20 +61,24 @@ LINES: Final = {
         (
             "certificates/test_contexts.py::there_are_no_session_tickets_and_nothing_is_resumed",
             "server/test_hostile.py::no_session_ticket_is_given",
+            "server/test_client_certificates.py::a_revoked_certificate_ends_its_sessions_and_is_not_resumed",
+            "server/test_client_certificates.py::a_tls_1_2_session_is_not_resumed_where_clients_show_certificates",
         ),
     ),
     "T8": Line(
         "Client certificates: missing, foreign, expired, for another purpose or revoked are refused.",
         (
-            "server/test_client_certificates.py::where_one_is_required_only_a_good_one_comes_in_and_only_as_its_account",
+            "server/test_client_certificates.py::where_one_is_required_only_a_good_one_comes_in_as_its_account",
             "server/test_client_certificates.py::where_one_is_optional_it_is_not_needed_and_counts_if_shown",
-            "server/test_client_certificates.py::a_revoked_certificate_ends_its_sessions_and_does_not_come_back_by_resumption",
+            "server/test_client_certificates.py::a_certificate_that_names_no_account_is_nobodys",
         ),
     ),
     "T9": Line(
         "A revocation list that is missing or expired closes the door and is warned of a week before.",
         (
             "server/test_client_certificates.py::without_a_list_in_force_the_door_is_closed_and_the_log_says_so",
+            "server/test_client_certificates.py::a_list_of_another_ca_is_refused_and_the_one_in_force_stays",
+            "cli/test_cert.py::a_lost_list_is_never_begun_anew_while_something_may_have_been_on_it",
             "cli/test_doctor.py::what_is_wrong_is_found_with_its_fix",
         ),
     ),
