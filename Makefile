@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults bench pictures check fuzz pages lock clean
+.PHONY: help install run test faults bench pictures check fuzz pages man lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -56,10 +56,14 @@ check: $(TOOLS) ## Check format, style, types, the direction of imports, and the
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m tests.project.docs
 	@$(BIN)/python -m tests.project.pages
+	@$(BIN)/python -m tests.project.man
 	@$(BIN)/python -m fuzz --seconds 20
 
 fuzz: $(TOOLS) ## Fuzz what reads strangers' bytes: for SECONDS of 600, where atheris is installed
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600)
+
+man: $(TOOLS) ## Write the manual page anew, from the commands
+	@$(BIN)/python -m tests.project.man --write
 
 pages: $(TOOLS) ## Write the parts of the docs anew that are made from the code
 	@$(BIN)/python -m tests.project.pages --write

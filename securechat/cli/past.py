@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securechat.cli import completion
 from securechat.cli.app import app
 from securechat.cli.options import Home
 from securechat.cli.password_options import PasswordFile, PasswordStdin
@@ -20,7 +21,10 @@ from securechat.errors import UsageError
 if TYPE_CHECKING:
     from securechat.protocols.frames import AnyRecord
 
-Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room; @NAME for the talk with a person.")]
+Room = Annotated[
+    str,
+    typer.Argument(metavar="ROOM", autocompletion=completion.rooms, help="The room; @NAME for the talk with a person."),
+]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="Begin with this day or time (ISO 8601; local unless it says else)."),
@@ -113,7 +117,12 @@ def export_room(
 
 @app.command("search")
 def search_room(
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room; @NAME for a person; - for all your rooms.")],
+    room: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROOM", autocompletion=completion.rooms, help="The room; @NAME for a person; - for all your rooms."
+        ),
+    ],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
     sender: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this account said.")] = None,
     last: Annotated[int, typer.Option("--last", metavar="N", min=1, max=100, help="The newest N finds.")] = 20,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securechat.cli import completion
 from securechat.cli.app import app
 from securechat.cli.options import Home, Json
 from securechat.cli.password_options import PasswordFile, PasswordStdin
@@ -43,7 +44,9 @@ def list_rooms(
 
 @app.command("who")
 def list_members(
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room; @NAME for a person.")],
+    room: Annotated[
+        str, typer.Argument(metavar="ROOM", autocompletion=completion.rooms, help="The room; @NAME for a person.")
+    ],
     as_json: Json = False,
     server: ServerOption = None,
     profile: ProfileName = None,

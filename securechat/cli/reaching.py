@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from securechat.cli import completion
 from securechat.cli.password_options import ask, on_terminal
 from securechat.errors import UsageError
 
@@ -30,7 +31,14 @@ Server = Annotated[
 """Written `server: Server = None`."""
 
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Use this profile.", show_default=False)
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        autocompletion=completion.profiles,
+        help="Use this profile.",
+        show_default=False,
+    ),
 ]
 """Written `profile: ProfileName = None`."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securechat.cli import completion
 from securechat.cli.app import Group, app
 from securechat.cli.options import Home, Json
 from securechat.cli.password_options import PasswordFile, PasswordStdin
@@ -27,7 +28,10 @@ outbox_app = typer.Typer(
 
 @app.command()
 def send(
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room; @NAME to talk to a person.")],
+    room: Annotated[
+        str,
+        typer.Argument(metavar="ROOM", autocompletion=completion.rooms, help="The room; @NAME to talk to a person."),
+    ],
     text: Annotated[
         str, typer.Argument(metavar="[TEXT|-]", help="What to say; - (the default) reads stdin to its end.")
     ] = "-",

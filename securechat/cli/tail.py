@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from securechat.cli import completion
 from securechat.cli.app import app
 from securechat.cli.options import Home
 from securechat.cli.password_options import PasswordFile, PasswordStdin
@@ -18,7 +19,12 @@ from securechat.errors import UsageError
 
 @app.command("tail")
 def tail_rooms(
-    rooms: Annotated[list[str], typer.Argument(metavar="ROOM...", help="The rooms; @NAME for the talk with a person.")],
+    rooms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROOM...", autocompletion=completion.rooms, help="The rooms; @NAME for the talk with a person."
+        ),
+    ],
     after: Annotated[
         int | None, typer.Option("--after", metavar="N", min=0, help="Begin behind record N of each room.")
     ] = None,

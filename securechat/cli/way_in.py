@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securechat.cli.completion import remember_rooms
 from securechat.cli.password_options import read_password
 from securechat.cli.reaching import named, reach
 
@@ -58,7 +59,7 @@ class WayIn:
         from securechat.client.timeouts import Timeouts
 
         timeouts = Timeouts(outbox=lock_seconds, outage=outage)
-        return reach(
+        client = reach(
             self._server,
             self._profile,
             self._ca,
@@ -67,3 +68,5 @@ class WayIn:
             outbox=outbox,
             timeouts=timeouts,
         )
+        remember_rooms(client)
+        return client

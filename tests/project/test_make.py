@@ -14,7 +14,21 @@ import pytest
 
 from tests.project.tree import ROOT, environment
 
-TARGETS = ["help", "install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock", "clean"]
+TARGETS = [
+    "help",
+    "install",
+    "run",
+    "test",
+    "faults",
+    "bench",
+    "pictures",
+    "check",
+    "fuzz",
+    "man",
+    "pages",
+    "lock",
+    "clean",
+]
 
 OLD_PYTHON = f"""#!/bin/sh
 # A Python that believes to be an old one.
