@@ -157,9 +157,9 @@ def test_scrolling_loads_what_is_older_and_a_search_goes_there(server: Server, h
     with sitting(server.port, home, "alice", "long") as alice:
         alice.wait_for(r"bob │ line 249 ", "alice joined")
         while not any("bob made the room" in line for line in alice.lines):
-            was = alice.talk
+            was = alice.lines  # with the line of state: at the end of what is loaded, that alone changes
             alice.type(PAGE_UP)
-            alice.wait(lambda _, was=was: alice.talk != was, "the page above")  # type: ignore[misc]
+            alice.wait(lambda lines, was=was: lines != was, "the page above")  # type: ignore[misc]
         alice.wait_for("bob made the room", r"-MORE \d+-")
         shown = alice.talk
         bob.say("long", "something new")
@@ -289,3 +289,39 @@ def test_a_flood_is_drawn_together_and_typing_goes_on_in_it(server: Server, home
         alice.wait_for(f"│ flood {count - 1} {{90,}}#")
         alice.resize(40, 10)
         alice.wait_for(f"bob │ flood {count - 1}")
+
+
+def test_a_find_far_back_is_loaded_with_what_is_around_it_and_one_scrolls_on_to_the_end(
+    server: Server, home: Path, bob: Client
+) -> None:
+    count = 700
+    bob.request(Create(room="long"), Created)
+    said = [bob.send("long", f"line {number:03}") for number in range(1, count + 1)]
+    numbers = [line.wait(DEADLINE).seq for line in said]
+    bob.say("long", "about that", reply_to=numbers[9])
+    deadline = time.monotonic() + DEADLINE
+    while not (bob.search("line 077").hits and bob.search("line 005").hits):  # the index follows the log
+        assert time.monotonic() < deadline
+    with sitting(server.port, home, "alice", "long") as alice:
+        alice.wait_for("╭ bob: line 010", "about that")
+        alice.type("\x12line 077\r")
+        alice.wait_for('1 found for "line 077"')
+        alice.type("\r")
+        alice.wait_for("│ line 077 ", "│ line 075 ", "│ line 079 ", "-MORE")
+        bob.say("long", "said meanwhile")
+        while "said meanwhile" not in "".join(alice.lines):
+            was = alice.lines  # with the line of state: at the end of what is loaded, that alone changes
+            alice.type(PAGE_DOWN)
+            alice.wait(lambda lines, was=was: lines != was, "the page below")  # type: ignore[misc]
+        bob.say("long", "and live again")
+        alice.wait_for("and live again")
+        scrollback = alice.screen.model.current.scrollback
+        records = [item.seq for item in scrollback.items if isinstance(item, Message)]
+        assert records == sorted(set(records))
+        assert set(numbers[200:]) < set(records)
+        alice.type("\x12line 005\r")
+        alice.wait_for("1 found")
+        alice.type("\r")
+        alice.wait_for("│ line 005 ")
+        alice.enter("back at the end")
+        alice.wait_for("and live again", "alice │ back at the end +#")
