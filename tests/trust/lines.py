@@ -375,13 +375,15 @@ LINES: Final = {
         ),
     ),
     "O2": Line(
-        "The log says who came in or failed, from where and why, in UTC, escaped; never a text, token or password.",
+        "The log says who came in or failed, from where and why, never a text or secret; what admins do is audited.",
         (
             "cli/test_serve.py::the_log_is_json_with_utc_times_and_holds_no_secret",
             "server/test_logs.py::what_is_no_terminal_gets_json",
             "server/test_logs.py::a_terminal_gets_text",
             "server/test_logs.py::text_is_one_line_an_event_with_hostile_characters_escaped",
             "server/test_logs.py::a_stderr_that_takes_nothing_delays_nobody",
+            "server/test_audit.py::who_did_what_is_written_whether_a_server_runs_or_not",
+            "server/test_audit.py::a_line_that_is_changed_or_taken_out_is_found",
         ),
     ),
     "O3": Line(
