@@ -36,6 +36,7 @@ PARTS: Final[Mapping[str, int]] = {
     "certs/ca.pem": 0o644,
     "certs/server.pem": 0o644,
     "certs/server.key": 0o600,
+    "certs/crl.pem": 0o644,
     AUTHORITY_KEY: 0o400,
 }
 """What a backup may hold, by its path in the home, and the mode in which each is put back."""

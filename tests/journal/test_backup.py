@@ -177,7 +177,9 @@ def test_a_backup_tells_nothing_of_the_machine(home: Path, file: Path) -> None:
 def test_what_a_home_does_not_have_is_left_out(home: Path, file: Path) -> None:
     (home / "securechat.toml").unlink()
     (home / "certs/ca.pem").unlink()
-    assert list(backup(home, file)) == [STORE, "credentials", "hooks", "certs/server.pem", "certs/server.key"]
+    (home / "certs/crl.pem").write_text("what is revoked must stay so")
+    held = [STORE, "credentials", "hooks", "certs/server.pem", "certs/server.key", "certs/crl.pem"]
+    assert list(backup(home, file)) == held
 
 
 @pytest.mark.parametrize("missing", [STORE, AUTHORITY_KEY])
