@@ -102,6 +102,8 @@ LINES: Final = {
             "certificates/test_explain.py::an_expired_certificate",
             "certificates/test_explain.py::a_certificate_of_the_future",
             "project/test_source.py::verification_is_disabled_in_one_place",
+            "client/test_first_contact.py::a_server_with_another_ca_gets_the_question_and_nothing_else",
+            "client/test_first_contact.py::a_server_that_tells_the_true_ca_and_cannot_prove_it_gets_no_secret",
         ),
     ),
     "T12": Line(
