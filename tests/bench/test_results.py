@@ -78,3 +78,11 @@ def test_the_page_has_its_marks_and_every_scenario() -> None:
     text = (ROOT / "docs" / "performance.md").read_text("utf-8")
     assert text.count(page.BEGIN) == text.count(page.END) == 1
     assert [name for name in plan.scenarios() if f"`{name}`" not in text] == []
+
+
+def test_the_largest_cases_run_only_when_all_is_asked_for() -> None:
+    default, everything = (plan.chosen([], full=full) for full in (False, True))
+    large = ("10,000 connections", "1,000,000 records", "50,000 records")
+    assert not [case.title for case in default if any(size in case.title for size in large)]
+    assert all(any(size in case.title for case in everything) for size in large)
+    assert {case.scenario for case in default} == {*plan.scenarios()}
