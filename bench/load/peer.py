@@ -217,6 +217,8 @@ class Peer:
     def _attend(self, data: bytes) -> None:
         now = time.perf_counter_ns()
         times = self.tally.hear(self.talker.receive(data))
+        if self.talker.failed:
+            raise RuntimeError(f"The server refused something of {self.member.account}: {self.talker.failed}")
         if self.member.watched:
             self.heard += [(now - said) / 1e9 for said in times]
         if self.member.says:

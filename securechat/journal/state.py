@@ -81,8 +81,11 @@ class Committed:
             tokens = {key: token for key, token in self._tokens.items() if key not in draft.tokens}
             self._tokens = tokens | {key: token for key, token in draft.tokens.items() if token is not None}
             self._tokens_of = _replaced(self._tokens_of, draft.holders)
-        self._invitations = draft.invitations
-        self._sanctions = draft.sanctions
+        # Only where they changed: else the draft has the last view's own, and each batch would wrap them once more.
+        if draft.invited:
+            self._invitations = draft.invitations
+        if draft.sanctioned:
+            self._sanctions = draft.sanctions
         self._show()
 
     def _entered(self, members: Mapping[tuple[str, str], bool]) -> dict[str, frozenset[str]]:

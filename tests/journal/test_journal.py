@@ -1,7 +1,9 @@
 """The journal: one order, decided one after the other, committed together, told to others only then."""
 
 import logging
+import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -11,8 +13,10 @@ from securechat.chat import chain
 from securechat.chat.model import Kind, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
-from securechat.journal.draft import Membership
+from securechat.journal.draft import Draft, Membership
 from securechat.journal.journal import Batch, Submission
+from securechat.journal.state import Committed
+from securechat.journal.store import Store
 from securechat.limits import Limits
 from tests.journal.conftest import Opener
 from tests.journal.faults import Statements
@@ -318,3 +322,13 @@ def test_stopping_gives_up_on_a_journal_that_does_not_end(opened: Opener, path: 
 def test_a_journal_that_was_never_started_can_be_stopped(path: Path) -> None:
     running = RunningJournal(path)
     running.close()
+
+
+def test_what_did_not_change_is_as_near_after_many_batches(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "chat.db", "normal")) as store:
+        committed = Committed(store)
+        # Each batch once wrapped what it did not change, until nothing could look through all the wrappers.
+        for _ in range(sys.getrecursionlimit() * 2):
+            committed.accept(Draft(committed.view, store, [], 1_000, bytes))
+        assert committed.view.sanctions.get(("alice", "mute")) is None
+        assert committed.view.invitations.get(b"secret") is None
