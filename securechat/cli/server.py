@@ -76,7 +76,7 @@ def audit(
     as_json: Json = False,
     home: Home = Path(),
 ) -> None:
-    """Print the audit log: when, from where, who did what to what, and what came of it."""
+    """Print the audit log: when, from where, who did what."""
     from securechat.audit import FILE, reading
 
     with reading(home / FILE) as file:

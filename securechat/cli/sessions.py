@@ -45,7 +45,10 @@ def revoke(
     ] = None,
     home: Home = Path(),
 ) -> None:
-    """End the logins of an account, or one of them: connections are closed, and the tokens open nothing."""
+    """End the logins of an account, or one of them.
+
+    Their connections are closed, and their tokens open nothing any more.
+    """
     from securechat.chat.model import Revoke
     from securechat.server.own_account import session_name
 
