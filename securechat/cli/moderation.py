@@ -81,10 +81,14 @@ def sanctions(as_json: Json = False, home: Home = Path()) -> None:
     """List who is banned or muted, and until when."""
     from contextlib import closing
 
+    from securechat.errors import NotFound
     from securechat.journal.reader import Reader
 
     now = time.time_ns() // 1_000_000
-    with closing(Reader(home / "chat.db")) as reader:
+    path = home / "chat.db"
+    if not path.exists():
+        raise NotFound(f"There is no {path} yet.", hint="`securechat serve` makes it.")
+    with closing(Reader(path)) as reader:
         found = [one for one in reader.sanctions() if not one.until or now < one.until]
     if as_json:
         typer.echo(json.dumps([_facts(one) for one in found]))

@@ -73,6 +73,8 @@ def test_what_the_operator_says_is_told_to_all_who_are_in_and_kept_nowhere(home:
 def test_a_name_or_a_time_that_is_none_is_refused(home: Path) -> None:
     assert call("ban", "nobody", "--home", str(home)).code == 6
     assert call("ban", "alice", "--for", "soon", "--home", str(home)).code == 2
+    for listing in (("sanctions",), ("sessions", "list")):  # no server has run yet
+        assert call(*listing, "--home", str(home)).code == 6
 
 
 def test_sessions_are_listed_and_ended_one_or_all(home: Path) -> None:
