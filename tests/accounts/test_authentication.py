@@ -362,6 +362,16 @@ def test_a_set_of_accounts_that_was_handed_out_does_not_change(file: CredentialF
     assert "bob" not in authenticator.accounts
 
 
+def test_a_file_is_looked_at_and_not_taken(file: CredentialFile) -> None:
+    authenticator = Authenticator(file)
+    file.remove("bob")
+    authenticator.check_file()
+    assert "bob" in authenticator.accounts
+    file.path.write_bytes(b"nonsense\n")
+    with pytest.raises(CredentialError, match="line 1"):
+        authenticator.check_file()
+
+
 def test_a_broken_file_is_reported_once_for_each_version_and_the_last_good_set_stays(file: CredentialFile) -> None:
     authenticator = Authenticator(file)
     good = file.path.read_bytes()
