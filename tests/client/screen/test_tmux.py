@@ -4,13 +4,15 @@ end both screens say the same.
 
 import os
 import re
+import select
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,8 +45,15 @@ class Seat:
     def __init__(self, tmux: Tmux, name: str, home: Path, port: int) -> None:
         self._tmux = tmux
         self._name = name
+        drawn = home / f"{name}.drawn"
+        os.mkfifo(drawn)
+        self._drawn = os.open(drawn, os.O_RDWR | os.O_NONBLOCK)
         command = [sys.executable, "-m", "securechat", "connect", f"{name}@localhost:{port}", "--home", str(home)]
         tmux("new-session", "-d", "-s", name, "-x", "90", "-y", "24", *command, "--password-file", str(home / "word"))
+        tmux("pipe-pane", "-t", name, f"exec cat > {shlex.quote(str(drawn))}")
+
+    def close(self) -> None:
+        os.close(self._drawn)
 
     def keys(self, *keys: str) -> None:
         self._tmux("send-keys", "-t", self._name, *keys)
@@ -61,8 +70,9 @@ class Seat:
     def wait(self, seen: Callable[[list[str]], object]) -> list[str]:
         deadline = time.monotonic() + DEADLINE
         while not seen(lines := self.lines):
-            assert time.monotonic() < deadline, "\n".join(lines)
-            time.sleep(0.05)  # tmux tells nobody that a pane has changed
+            ready, _, _ = select.select([self._drawn], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, "\n".join(lines)
+            os.read(self._drawn, 1 << 20)
         return lines
 
     def wait_for(self, *patterns: str) -> list[str]:
@@ -114,8 +124,11 @@ def prepared(folder: Path) -> tuple[Path, int]:
 @pytest.mark.timeout(150)  # two clients and two servers in processes of their own, on a machine that may be busy
 def test_an_evening(tmp_path: Path, tmux: Tmux) -> None:
     home, port = prepared(tmp_path)
-    with serving(home, port) as server:
-        alice, bob = Seat(tmux, "alice", home, port), Seat(tmux, "bob", home, port)
+    with (
+        serving(home, port) as server,
+        closing(Seat(tmux, "alice", home, port)) as alice,
+        closing(Seat(tmux, "bob", home, port)) as bob,
+    ):
         alice.wait_for("^lobby>", r"alice joined")
         bob.wait_for("^lobby>", r"^ 2 long +[45]\d\d|^ 2 long +999\+")
         alice.enter("hello bob")
