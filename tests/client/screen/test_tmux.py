@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,46 +124,44 @@ def prepared(folder: Path) -> tuple[Path, int]:
 @pytest.mark.timeout(150)  # two clients and two servers in processes of their own, on a machine that may be busy
 def test_an_evening(tmp_path: Path, tmux: Tmux) -> None:
     home, port = prepared(tmp_path)
-    with (
-        serving(home, port) as server,
-        closing(Seat(tmux, "alice", home, port)) as alice,
-        closing(Seat(tmux, "bob", home, port)) as bob,
-    ):
-        alice.wait_for("^lobby>", r"alice joined")
-        bob.wait_for("^lobby>", r"^ 2 long +[45]\d\d|^ 2 long +999\+")
-        alice.enter("hello bob")
-        bob.wait_for(r"alice │ hello bob +#\d+")
-        number = re.search(r"#(\d+)$", next(line for line in bob.lines if "hello bob" in line))
-        assert number
-        bob.enter(f"/reply {number[1]} hello yourself")
-        alice.wait_for("╭ alice: hello bob", "bob │ hello yourself")
-        alice.enter(f"/edit {number[1]} hello Bob")
-        bob.wait_for(r"alice │ hello Bob +edited #", "╭ alice: hello Bob")
-        bob.keys("M-2")
-        bob.wait_for(f"line {RECORDS - 1:04}")
-        alice.enter("do you see this?")
-        bob.wait_for(r"^ 1 lobby +1")
-        while "alice made the room" not in "".join(was := bob.lines):
-            bob.keys("-N", "8", "PPage")
-            bob.wait(lambda lines, was=was: lines != was)  # type: ignore[misc]
-        bob.wait_for("alice made the room", "line 0001", r"-MORE \d{4}-")
-        bob.keys("M-1")
-        bob.wait_for("do you see this")
-        server.kill()
-        server.wait(DEADLINE)
-        for seat in (alice, bob):
-            seat.wait_for("not connected")
-        for turn in range(3):
-            alice.enter(f"alice in the dark {turn}")
-            bob.enter(f"bob in the dark {turn}")
-        alice.wait_for("3 lines wait")
-    with serving(home, port):
-        for seat in (alice, bob):
-            dark = [rf"{name} │ {name} in the dark {turn} +#\d+" for name in ("alice", "bob") for turn in range(3)]
-            seat.wait_for(*dark)
-        alice.enter("the end")
-        bob.wait_for(r"alice │ the end +#\d+")
-        alice.wait_for(r"alice │ the end +#\d+")
-        said = alice.said()
-        assert said == bob.said()
-        assert len(said) == len(set(said)) >= 10
+    with ExitStack() as seats:
+        with serving(home, port) as server:
+            alice, bob = (seats.enter_context(closing(Seat(tmux, name, home, port))) for name in ("alice", "bob"))
+            alice.wait_for("^lobby>", r"alice joined")
+            bob.wait_for("^lobby>", r"^ 2 long +[45]\d\d|^ 2 long +999\+")
+            alice.enter("hello bob")
+            bob.wait_for(r"alice │ hello bob +#\d+")
+            number = re.search(r"#(\d+)$", next(line for line in bob.lines if "hello bob" in line))
+            assert number
+            bob.enter(f"/reply {number[1]} hello yourself")
+            alice.wait_for("╭ alice: hello bob", "bob │ hello yourself")
+            alice.enter(f"/edit {number[1]} hello Bob")
+            bob.wait_for(r"alice │ hello Bob +edited #", "╭ alice: hello Bob")
+            bob.keys("M-2")
+            bob.wait_for(f"line {RECORDS - 1:04}")
+            alice.enter("do you see this?")
+            bob.wait_for(r"^ 1 lobby +1")
+            while "alice made the room" not in "".join(was := bob.lines):
+                bob.keys("-N", "8", "PPage")
+                bob.wait(lambda lines, was=was: lines != was)  # type: ignore[misc]
+            bob.wait_for("alice made the room", "line 0001", r"-MORE \d{4}-")
+            bob.keys("M-1")
+            bob.wait_for("do you see this")
+            server.kill()
+            server.wait(DEADLINE)
+            for seat in (alice, bob):
+                seat.wait_for("not connected")
+            for turn in range(3):
+                alice.enter(f"alice in the dark {turn}")
+                bob.enter(f"bob in the dark {turn}")
+            alice.wait_for("3 lines wait")
+        with serving(home, port):
+            for seat in (alice, bob):
+                dark = [rf"{name} │ {name} in the dark {turn} +#\d+" for name in ("alice", "bob") for turn in range(3)]
+                seat.wait_for(*dark)
+            alice.enter("the end")
+            bob.wait_for(r"alice │ the end +#\d+")
+            alice.wait_for(r"alice │ the end +#\d+")
+            said = alice.said()
+            assert said == bob.said()
+            assert len(said) == len(set(said)) >= 10
