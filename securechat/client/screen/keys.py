@@ -55,7 +55,7 @@ def _bind_input(screen: Screen, keys: KeyBindings) -> None:
         typed = buffer.text
         if model.doing is Doing.SEARCHING:
             _put(screen, model.current.draft.text)
-            screen.actions.search(typed)
+            screen.actions.past.search(typed)
         elif model.doing is Doing.ANSWERING:
             buffer.reset()
             event.app.clipboard = InMemoryClipboard()  # what was cut from a secret is not to be pasted anywhere
@@ -64,7 +64,7 @@ def _bind_input(screen: Screen, keys: KeyBindings) -> None:
             model.current.draft.enter(typed)
             buffer.reset()
             if typed.strip():
-                screen.actions.newest()
+                screen.actions.past.newest()
             if not screen.actions.enter(typed):
                 screen.stop()
         screen.changed()
@@ -144,7 +144,7 @@ def _bind_rooms(screen: Screen, keys: KeyBindings) -> None:
     @keys.add("end", filter=talking & Condition(lambda: not screen.buffer.text))
     @keys.add("c-end", filter=talking)
     def _(event: KeyPressEvent) -> None:
-        screen.actions.newest()
+        screen.actions.past.newest()
         screen.changed()
 
 
@@ -188,7 +188,7 @@ def _bind_search(screen: Screen, keys: KeyBindings) -> None:
 
     @keys.add("enter", filter=choosing)
     def _(event: KeyPressEvent) -> None:
-        screen.actions.choose()
+        screen.actions.past.choose()
         screen.changed()
 
     @keys.add("<any>", filter=choosing)
@@ -235,12 +235,12 @@ def _bind_messages(screen: Screen, keys: KeyBindings) -> None:
 
     @keys.add("c-t", filter=talking)
     def _(event: KeyPressEvent) -> None:
-        screen.actions.resend()
+        screen.actions.saying.resend()
         screen.changed()
 
     @keys.add("c-x", filter=talking)
     def _(event: KeyPressEvent) -> None:
-        screen.actions.drop_failed()
+        screen.actions.saying.drop_failed()
         screen.changed()
 
     @keys.add("escape", "r", filter=talking)

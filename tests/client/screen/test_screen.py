@@ -41,6 +41,13 @@ def make_room(client: Client, name: str, *lines: str) -> None:
         client.say(name, line)
 
 
+def until_found(client: Client, *looked_for: str) -> None:
+    """Wait until the server finds each: its index follows the log."""
+    deadline = time.monotonic() + DEADLINE
+    while not all(client.search(one).hits for one in looked_for):
+        assert time.monotonic() < deadline
+
+
 def test_two_people_talk_reply_edit_and_delete(server: Server, home: Path) -> None:
     with sitting(server.port, home, "alice") as alice, sitting(server.port, home, "bob", columns=50) as bob:
         alice.enter("hello bob")
@@ -154,6 +161,7 @@ def test_history_is_read_and_edited_line_by_line(server: Server, home: Path) -> 
 
 def test_scrolling_loads_what_is_older_and_a_search_goes_there(server: Server, home: Path, bob: Client) -> None:
     make_room(bob, "long", *(f"line {number:03}" for number in range(1, 250)))
+    until_found(bob, "line 077")
     with sitting(server.port, home, "alice", "long") as alice:
         alice.wait_for(r"bob │ line 249 ", "alice joined")
         while not any("bob made the room" in line for line in alice.lines):
@@ -299,9 +307,7 @@ def test_a_find_far_back_is_loaded_with_what_is_around_it_and_one_scrolls_on_to_
     said = [bob.send("long", f"line {number:03}") for number in range(1, count + 1)]
     numbers = [line.wait(DEADLINE).seq for line in said]
     bob.say("long", "about that", reply_to=numbers[9])
-    deadline = time.monotonic() + DEADLINE
-    while not (bob.search("line 077").hits and bob.search("line 005").hits):  # the index follows the log
-        assert time.monotonic() < deadline
+    until_found(bob, "line 077", "line 005")
     with sitting(server.port, home, "alice", "long") as alice:
         alice.wait_for("╭ bob: line 010", "about that")
         alice.type("\x12line 077\r")
