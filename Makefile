@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults bench pictures check fuzz pages man lock clean
+.PHONY: help install run test faults soak bench pictures check fuzz pages man lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
@@ -42,6 +42,9 @@ test: $(TOOLS) ## Run every test, and hold the coverage
 
 faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds of times, and count
 	@$(BIN)/python -m tests.faults
+
+soak: $(TOOLS) ## Serve clients, attackers and reloads at once for MINUTES of 10, and count
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
 
 bench: $(TOOLS) ## Measure it beside other servers, in some minutes; BENCH=--help says what else can be asked for
 	@$(BIN)/python -m bench $(BENCH)

@@ -40,9 +40,14 @@ def port_of(process: subprocess.Popen[str], home: Path) -> int:
 
 def log_of(home: Path) -> list[Record]:
     """The whole log of the room, as the store of a server that has ended has it; it verifies."""
+    return logs_of(home, [ROOM])[ROOM]
+
+
+def logs_of(home: Path, rooms: Sequence[str]) -> dict[str, list[Record]]:
+    """The same of several rooms."""
     path = home / "chat.db"
     with closing(Store(path, "full")) as store, closing(store.reader()) as reader:
-        log = reader.page(ROOM, after=0, limit=1_000_000_000).records
+        logs = {room: reader.page(room, after=0, limit=1_000_000_000).records for room in rooms}
     flaw = verify_store(path).flaw
     assert flaw is None, flaw
-    return log
+    return logs

@@ -20,6 +20,7 @@ TARGETS = [
     "run",
     "test",
     "faults",
+    "soak",
     "bench",
     "pictures",
     "check",
@@ -57,7 +58,7 @@ def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["install", "run", "test", "faults", "bench", "pictures", "check", "fuzz", "pages", "lock"]
+    "target", ["install", "run", "test", "faults", "soak", "bench", "pictures", "check", "fuzz", "pages", "lock"]
 )
 def test_an_old_python_is_refused_in_one_line(clone: Path, target: str) -> None:
     old = clone / "python-old"

@@ -105,8 +105,10 @@ def trusting() -> ssl.SSLContext:
 class Peer:
     """A client in a test: it sends frames as dicts or bytes, and reads what comes, one line at a time."""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, *, receive_buffer: int | None = None, source: str | None = None) -> None:
         raw = socket.socket()
+        if source:
+            raw.bind((source, 0))
         if receive_buffer:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         raw.settimeout(DEADLINE)
