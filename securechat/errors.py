@@ -125,6 +125,10 @@ class AlreadyExists(SecurechatError):
     exit_code = 7
 
 
+class OutboxUnusable(SecurechatError):
+    """The outbox cannot be opened: another client has it, or the disk does not let it be."""
+
+
 class ChainBroken(SecurechatError):
     """What the server says of a room does not go on from what it said before: a record was changed, or is gone."""
 

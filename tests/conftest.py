@@ -5,6 +5,7 @@ Fixtures of one part live with the tests of that part.
 
 import functools
 import ipaddress
+import itertools
 import os
 import socket
 import threading
@@ -38,6 +39,8 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return host == "localhost"
 
+
+PERSONS = itertools.count()
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -91,6 +94,14 @@ def leftovers(threads: set[threading.Thread], processes: set[int], seconds: floa
         thread.join(max(0.0, deadline - time.monotonic()))
     left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
     return left + [f"process {process}" for process in sorted(children() - processes)]
+
+
+@pytest.fixture(autouse=True)
+def nobodys_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a client keeps for its person out of the folders of who runs the tests; each test has its own."""
+    person = tmp_path_factory.getbasetemp() / "persons" / str(next(PERSONS))
+    for kind in ("config", "state"):
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", str(person / kind))
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -17,11 +18,16 @@ from securechat.cli.reaching import (
     ClientKey,
     ProfileName,
     Server,
+    ask_on_terminal,
     key_pair,
     nobody_to_ask,
+    outbox_folder,
     reach,
 )
-from securechat.errors import UsageError
+from securechat.errors import OutboxUnusable, UsageError
+
+if TYPE_CHECKING:
+    from securechat.client.client import Client
 
 Lines = Iterator[tuple[int, bytes | None]]
 """Numbered lines, as `client.lines` reads them."""
@@ -53,7 +59,8 @@ def connect(
 ) -> None:
     """Talk on a terminal, or from a script.
 
-    On a terminal, /help lists keys and commands. It takes the full screen, unless --plain or TERM=dumb is given.
+    On a terminal, /help lists keys and commands. It takes the full screen, unless --plain or TERM=dumb is given. What
+    is not stored yet is kept in the outbox, and sent the next time.
 
     To a script, a line in is said in the first room, and a line out was heard: `[ROOM] SENDER: TEXT`, one line of
     UTF-8 for each message of others, or with --jsonl the JSON frame of each event. At the end of the input it waits
@@ -72,24 +79,36 @@ def connect(
     lines = read_lines(sys.stdin.fileno())
     # A person sees that the connection is lost, and leaves when that is enough.
     timeouts = Timeouts(outage=retry_seconds) if is_script else Timeouts()
-    with reach(
+    come_in = partial(
+        reach,
         server,
         profile,
         ca,
         shown=key_pair(cert, key),
         home=home,
         password=_password(is_script, lines if password_stdin else None, password_file),
-        ask=nobody_to_ask if is_script else None,
         timeouts=timeouts,
-    ) as client:
-        if is_script:
-            from securechat.client.pipe import Pipe
+    )
+    if is_script:
+        from securechat.client.pipe import Pipe
 
+        with come_in(ask=nobody_to_ask) as client:
             Pipe(client, rooms, lines, as_json=jsonl).run()
-        else:
-            from securechat.client.conversation import converse
+        return
+    from securechat.client.conversation import converse
 
-            converse(client, rooms, plain=plain)
+    client, warning = _with_outbox(come_in)
+    with client:
+        converse(client, rooms, plain=plain, warning=warning)
+
+
+def _with_outbox(come_in: "Callable[..., Client]") -> "tuple[Client, str]":
+    """A client that keeps on disk what is not stored; where it cannot, one that does not, and a warning."""
+    ask = cache(ask_on_terminal)  # the password is asked for once
+    try:
+        return come_in(ask=ask, outbox=outbox_folder()), ""
+    except OutboxUnusable as unusable:
+        return come_in(ask=ask), f"{unusable.message} What is not stored when this client ends is lost."
 
 
 def _password(is_script: bool, lines: Lines | None, file: Path | None) -> str | None:

@@ -121,6 +121,13 @@ def key_pair(cert: Path | None, key: Path | None) -> "KeyPair | None":
     return KeyPair(cert, key) if cert and key else None
 
 
+def outbox_folder() -> Path:
+    """Where what this person says is kept until it is stored."""
+    from securechat.client.profiles import state_folder
+
+    return state_folder() / "outbox"
+
+
 def ask_on_terminal(account: str) -> str:
     """Ask for the password of this account. Raises UsageError where nobody can be asked."""
     if not on_terminal():

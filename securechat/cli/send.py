@@ -12,7 +12,7 @@ from securechat.cli import completion
 from securechat.cli.app import Group, app
 from securechat.cli.options import Home, Json
 from securechat.cli.password_options import PasswordFile, PasswordStdin
-from securechat.cli.reaching import Authority, ProfileName
+from securechat.cli.reaching import Authority, ProfileName, outbox_folder
 from securechat.cli.way_in import ServerOption, WayIn
 from securechat.errors import NotFound, Queued, Refused, Unreachable, UsageError
 
@@ -84,7 +84,7 @@ def list_lines(as_json: Json = False) -> None:
     from securechat.client.outbox import accounts_in
 
     rows = []
-    for account in accounts_in(_folder()):
+    for account in accounts_in(outbox_folder()):
         with closing(_outbox(account)) as outbox:
             rows += [(account, line) for line in outbox.lines()]
     if as_json:
@@ -142,7 +142,7 @@ def drop_line(
     from securechat.client.outbox import accounts_in
 
     dropped = False
-    for account in accounts_in(_folder()):
+    for account in accounts_in(outbox_folder()):
         with closing(_outbox(account)) as outbox:
             dropped |= outbox.drop(id)
     if not dropped:
@@ -153,23 +153,17 @@ def drop_line(
 app.add_typer(outbox_app)
 
 
-def _folder() -> Path:
-    from securechat.client.profiles import state_folder
-
-    return state_folder() / "outbox"
-
-
 def _outbox(account: str) -> "Outbox":
     from securechat.client.outbox import Outbox
     from securechat.client.sending import LOCK_SECONDS
 
-    return Outbox(_folder(), account, seconds=LOCK_SECONDS)
+    return Outbox(outbox_folder(), account, seconds=LOCK_SECONDS)
 
 
 def _on_outbox(way: WayIn) -> "Client":
     from securechat.client.sending import LOCK_SECONDS
 
-    return way.connect(_folder(), lock_seconds=LOCK_SECONDS)
+    return way.connect(outbox_folder(), lock_seconds=LOCK_SECONDS)
 
 
 def _read_text() -> str:

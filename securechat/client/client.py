@@ -99,7 +99,7 @@ class Client:
         token is worth nothing any more; without it, that ends the client.
 
         Raises VerificationFailed (nothing was sent), Unreachable, Refused for a wrong username or password
-        (`bad-credentials`) and for too many tries (`throttled`, with `retry_after`), and SecurechatError where the
+        (`bad-credentials`) and for too many tries (`throttled`, with `retry_after`), and OutboxUnusable where the
         outbox cannot be used. It tries once: coming back begins when one was in.
         """
         login = Login(username=username, password=password, device=device)

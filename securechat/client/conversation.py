@@ -18,27 +18,27 @@ DUMB: Final = frozenset({"", "dumb", "unknown"})
 """Values of TERM for a terminal that cannot move its cursor, or of which nothing is known."""
 
 
-def converse(client: Client, rooms: list[str], *, plain: bool = False) -> None:
-    """Talk until the person leaves, in lines if `plain`; the client is closed then.
+def converse(client: Client, rooms: list[str], *, plain: bool = False, warning: str = "") -> None:
+    """Talk until the person leaves, in lines if `plain`; the client is closed then. A warning is told first.
 
     Raises what else ended it: Unreachable, Refused for an account that was changed, KeyboardInterrupt, SystemExit.
     """
     if os.environ.get("TERM", "") in DUMB:
-        _converse_on_paper(client, rooms)
+        _converse_on_paper(client, rooms, warning)
     elif plain:
-        _converse_in_lines(client, rooms)
+        _converse_in_lines(client, rooms, warning)
     else:
-        _converse_on_screen(client, rooms)
+        _converse_on_screen(client, rooms, warning)
 
 
-def _converse_on_screen(client: Client, rooms: list[str]) -> None:
+def _converse_on_screen(client: Client, rooms: list[str], warning: str) -> None:
     # Here, because it takes a tenth of a second that nobody else should pay.
     from securechat.client.screen.application import Screen
 
     screen = Screen(client)
     listener = _start(screen.listen, screen.stop)
     try:
-        screen.run(rooms)
+        screen.run(rooms, warning)
     finally:
         client.close()
         listener.join()
@@ -47,7 +47,7 @@ def _converse_on_screen(client: Client, rooms: list[str]) -> None:
             sys.stdout.write(f"{told}\n")
 
 
-def _converse_in_lines(client: Client, rooms: list[str]) -> None:
+def _converse_in_lines(client: Client, rooms: list[str], warning: str) -> None:
     # Here, because it takes a tenth of a second that nobody else should pay.
     from securechat.client.terminal import Terminal
 
@@ -55,7 +55,7 @@ def _converse_in_lines(client: Client, rooms: list[str]) -> None:
     talk = Talk(client, terminal)
 
     def enter() -> None:
-        talk.open(rooms)
+        talk.open(rooms, warning)
         while (typed := terminal.typed()) is not None and talk.enter(typed):
             pass
 
@@ -68,13 +68,13 @@ def _converse_in_lines(client: Client, rooms: list[str]) -> None:
             thread.join()
 
 
-def _converse_on_paper(client: Client, rooms: list[str]) -> None:
+def _converse_on_paper(client: Client, rooms: list[str], warning: str) -> None:
     paper = _Paper()
     talk = Talk(client, paper)
     failures: list[BaseException] = []
 
     def enter() -> None:
-        talk.open(rooms)
+        talk.open(rooms, warning)
         for _, line in read_lines(sys.stdin.fileno()):
             typed = _decoded(line)
             if typed is None:

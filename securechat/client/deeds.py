@@ -93,6 +93,11 @@ def count_members(count: int) -> str:
     return "1 member" if count == 1 else f"{count} members"
 
 
+def count_lines(count: int) -> str:
+    """How many lines, and the verb."""
+    return "1 line is" if count == 1 else f"{count} lines are"
+
+
 def _here(room: str) -> str:
     if not room:
         raise UsageError("You are in no room.", hint="Come into one with /join ROOM.")

@@ -4,6 +4,7 @@ One file for one account at one server, and one process that writes it (SQLite, 
 is on disk before it is sent. It knows nothing of connections.
 """
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -14,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.errors import SecurechatError
+from securechat.errors import OutboxUnusable
 from securechat.limits import CLIENT_OUTBOX
 
 SCHEMA: Final = """
@@ -58,7 +59,7 @@ class Outbox:
     def __init__(self, folder: Path, account: str, *, seconds: float = 0.0) -> None:
         """Waits so many seconds where another client has the outbox open.
 
-        Raises SecurechatError when it still has, or the folder cannot be used."""
+        Raises OutboxUnusable when it still has, or the folder cannot be used."""
         self._path = folder / f"{urllib.parse.quote(account, safe='@')}{SUFFIX}"
         self._lock = threading.Lock()
         try:
@@ -121,7 +122,8 @@ class Outbox:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             finally:
-                self._connection.execute("PRAGMA synchronous=FULL")
+                with contextlib.suppress(sqlite3.Error):  # it is closed
+                    self._connection.execute("PRAGMA synchronous=FULL")
 
     def drop(self, id: str) -> bool:
         """Forget a line, whatever became of it; whether it was there."""
@@ -136,8 +138,8 @@ class Outbox:
         with self._lock:
             self._connection.close()
 
-    def _unusable(self, error: Exception) -> SecurechatError:
+    def _unusable(self, error: Exception) -> OutboxUnusable:
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             what = f"Another client uses the outbox {self._path}."
-            return SecurechatError(what, hint="End it, or give this one another folder.")
-        return SecurechatError(f"The outbox {self._path} cannot be used: {error}.")
+            return OutboxUnusable(what, hint="End it, or give this one another folder.")
+        return OutboxUnusable(f"The outbox {self._path} cannot be used: {error}.")

@@ -9,7 +9,7 @@ from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
-from securechat.client.deeds import carry_out, count_members, found_lines
+from securechat.client.deeds import carry_out, count_lines, count_members, found_lines
 from securechat.client.exchange import Back, Heard, Lost
 from securechat.client.password_change import PasswordChange
 from securechat.client.pending import Pending
@@ -72,18 +72,24 @@ class Talk:
         # Held while something is shown, so never by who draws: `room` and `_said` are values that are replaced.
         self._lock = threading.Lock()
         self._rooms = {state.room for state in client.welcome.rooms}
-        self._said: tuple[Pending, ...] = ()
+        self._left_over = client.left_over
+        self._said = self._left_over
         self._ignored: set[str] = set()
         self._change: PasswordChange | None = None
         self._shown: dict[str, int] = {}
         self._held: dict[str, list[AnyRecord]] = {}
 
-    def open(self, rooms: list[str]) -> None:
+    def open(self, rooms: list[str], warning: str = "") -> None:
         """Come into these rooms, and hear all others of the account too; lines are said in the first of them.
 
         A room that one cannot join is told and left out. Raises Unreachable when the connection ends.
         """
         self._tell(f"Connected to {self._client.address} as {text.name(self._me)}. /help lists the commands.")
+        if warning:
+            self._tell(text.line(warning))
+        if waiting := sum(line.state != "failed" for line in self._left_over):
+            self._tell(f"Of what you said before, {count_lines(waiting)} sent again now.")
+        self._show_settled()
         for room in rooms:
             try:
                 self._come_into(room)
@@ -99,7 +105,7 @@ class Talk:
             for event in self._events:
                 self._hear(event)
         finally:
-            self._show_failed()
+            self._show_settled()
 
     def enter(self, typed: str) -> bool:
         """Say a typed line or carry out the command; what goes wrong is shown. False when the person wants to leave."""
@@ -155,7 +161,7 @@ class Talk:
             with self._lock:
                 self._rooms = {state.room for state in self._client.welcome.rooms}
             self._tell("Connected again.")
-        self._show_failed()
+        self._show_settled()
         self._face.refresh()
 
     def _show_record(self, event: AnyRecord) -> None:
@@ -179,15 +185,24 @@ class Talk:
         numbered = isinstance(event, Message) and (event.sender == self._me or number)
         return text.record(event, room=names_room, number=numbered, width=self._face.width)
 
-    def _show_failed(self) -> None:
-        """Show the own lines that failed, with the reason and the text, so that it can be sent again."""
+    def _show_settled(self) -> None:
+        """Show the own lines that failed, with the reason and the text, so that it can be sent again.
+
+        What an earlier run left is told when it is stored: its record may have come before anybody listened.
+        """
         with self._lock:
             failed = [line for line in self._said if line.state == "failed"]
-            self._said = tuple(line for line in self._said if line not in failed)
+            stored = [line for line in self._left_over if line.state == "stored"]
+            self._left_over = tuple(line for line in self._left_over if line.state == "pending")
+            self._said = tuple(line for line in self._said if line not in (*failed, *stored))
+            for line in stored:
+                self._tell(f"Stored: {text.name(line.room)} #{line.seq}.")
             for line in failed:
                 what = "Not stored" if isinstance(line.failure, Refused) else "Not acknowledged"
                 sentence = f"{what}: {text.line(str(line.failure))} You said:"
                 self._face.show(text.system(sentence, self._face.width, said=line.text))
+                if isinstance(line.failure, Refused):
+                    self._client.forget(line)  # it was seen
 
     def _state(self, line: Pending) -> str:
         state = f"#{line.seq}" if line.state == "stored" else "..."
@@ -253,7 +268,7 @@ class Talk:
             is_shown = line.state == "stored" and self._shown.get(line.room, 0) >= line.seq
             if not is_shown:
                 self._said = (*self._said, line)
-        self._show_failed()
+        self._show_settled()
         self._face.refresh()
 
     def _come_into(self, room: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
+from securechat.client.outbox import Line, Outbox
 from securechat.client.plain import PENDING_SHOWN, Talk
 from securechat.client.timeouts import Timeouts
 from securechat.errors import Refused, Unreachable
@@ -530,3 +531,45 @@ def test_another_password_is_asked_for_and_is_neither_said_nor_shown(tmp_path: P
         ("the old one", "short"),
         ("the old one", "/quit is a password, too"),
     ]
+
+
+def test_what_an_earlier_run_left_is_sent_again_and_what_was_refused_then_is_told_once(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    def once(peer: Peer) -> None:
+        peer.let_in(rooms=[state("lobby")])
+        say = peer.expect("say")
+        open_up(peer, "lobby")
+        assert go.wait(DEADLINE)
+        peer.store(1, say)
+        peer.leave()
+
+    def again(peer: Peer) -> None:
+        peer.let_in()
+        peer.leave()
+
+    context, folder = client_context(authority_file(tmp_path)), tmp_path / "outbox"
+    with scripted(once, again) as server:
+        box = Outbox(folder, f"alice@localhost:{server.port}")
+        for line in (Line("a", "lobby", "on its way"), Line("b", "lobby", "bad words")):
+            box.add(line)
+        box.settle([], [("b", "muted", "Not now.")])
+        box.close()
+        with Client.connect("localhost", server.port, context, "alice", "secret", outbox=folder) as client:
+            talking = Conversation(client)
+            talking.talk.open(["lobby"], "It may be lost.")
+            assert talking.talk.pending() == ["... on its way"]
+            go.set()
+            talking.sheet.wait_for("00:01 alice #1: on its way")
+            talking.sheet.wait_for("-- Stored: lobby #1.")
+            assert talking.talk.pending() == []
+            client.close()
+            talking.listener.join(DEADLINE)
+        assert talking.sheet.lines[1:4] == [
+            "-- It may be lost.",
+            "-- Of what you said before, 1 line is sent again now.",
+            "-- Not stored: Not now. You said: bad words",
+        ]
+        assert sum("on its way" in line for line in talking.sheet.lines) == 1
+        with Client.connect("localhost", server.port, context, "alice", "secret", outbox=folder) as client:
+            assert client.left_over == ()

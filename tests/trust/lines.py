@@ -356,6 +356,7 @@ LINES: Final = {
         "A client keeps what is not acknowledged, over its own restart too, and sends it with the same id.",
         (
             "client/test_outbox.py::what_a_killed_client_said_is_sent_by_the_next_one_with_the_same_ids_in_order",
+            "client/screen/test_on_a_terminal.py::a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next",
             "client/test_through_faults.py::lines_said_through_cuts_are_stored_once_in_order_and_heard_once",
             "client/test_terminal.py::an_own_line_is_pending_above_the_input_until_it_comes_back_with_its_number",
         ),

@@ -55,9 +55,11 @@ class Actions:
         self.past: Final = Past(client, model, viewport, self._asker)
         self.saying: Final = Saying(client, model, post, fail)
 
-    def start(self, rooms: list[str]) -> None:
+    def start(self, rooms: list[str], warning: str) -> None:
         """Come into these rooms, the first in sight, and hear all others of the account too."""
         self._model.tell(f"Welcome, {text.name(self._model.me)}. /help lists keys and commands.")
+        if warning:
+            self._model.tell(text.line(warning))
         for room in rooms:
             self.join(room, goes_there=room == rooms[0])
         self._asker.ask(lambda: self._client.request(Sync(), Synced), lambda _: self.past.count_unread())
@@ -78,11 +80,11 @@ class Actions:
                 self.saying.stored(event, now)
             elif isinstance(event, Back):
                 self._model.come_back(self._client.welcome)
-        self.saying.note()
         return rings
 
     def settle(self, now: float) -> None:
         """After what was heard or done: what is in sight is read, and what is missing there is loaded."""
+        self.saying.note()
         room = self._model.current
         if room.name and not room.is_loading and not room.is_stuck:
             self.past.settle(room)

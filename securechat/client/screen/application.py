@@ -113,9 +113,9 @@ class Screen:
         self.app.ttimeoutlen = 0.05
         self.app.timeoutlen = 0.2
 
-    def run(self, rooms: list[str]) -> None:
+    def run(self, rooms: list[str], warning: str = "") -> None:
         """Show the rooms and run until `stop`, or Ctrl-C (raises KeyboardInterrupt), or SIGTERM (raises SystemExit)."""
-        asyncio.run(self._run(rooms))
+        asyncio.run(self._run(rooms, warning))
 
     def listen(self) -> None:
         """Hand over what is heard until the client is closed, on a thread of its own. Raises what else ended it."""
@@ -144,16 +144,8 @@ class Screen:
 
     def left_behind(self) -> list[str]:
         """What was said and is not known to be stored, for after the end: nobody sees the screen any more."""
-        lines = [line for line in self.model.own if line.state != "stored"]
         columns = self._columns()
-        return [
-            text.system(
-                f"Not {'stored' if line.reason else 'acknowledged'}: {line.reason} You said:".replace(":  ", ": "),
-                columns,
-                said=line.text,
-            )
-            for line in lines
-        ]
+        return [text.system(f"{why} You said:", columns, said=said) for why, said in self.actions.saying.left_behind()]
 
     def changed(self) -> None:
         """Something was done: look at what follows from it, and draw."""
@@ -162,7 +154,7 @@ class Screen:
         self._follow_room()
         self.app.invalidate()
 
-    async def _run(self, rooms: list[str]) -> None:
+    async def _run(self, rooms: list[str], warning: str) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self.stop(context.get("exception") or SystemExit(1)))
         if threading.current_thread() is threading.main_thread():
@@ -171,7 +163,7 @@ class Screen:
         def started() -> None:
             with self._changed:
                 self._loop = loop
-            self.actions.start(rooms)
+            self.actions.start(rooms, warning)
             self._take_notes()
             self._take_heard()
             if self._is_stopped:

@@ -255,8 +255,7 @@ class Model:
             if line is not None:
                 line.state, line.seq = "stored", seq
                 self.lag = now - line.at
-                if seq <= room.scrollback.last:
-                    room.drop_own(id)
+                room.drop_stored()
 
     def failed(self, id: str, reason: str) -> None:
         """An own line was refused, or is on its way no more; the reason is safe."""

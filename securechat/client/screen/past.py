@@ -57,6 +57,7 @@ class Past:
                 room.scrollback.begin_at(page.records, has_older=page.more)
                 _look_ahead(room, page)
             room.spoken_before(page.records)
+            room.drop_stored()
 
         self._asker.ask(lambda: self._page(name, before=has_live or None), put, room=room)
         if not room.is_direct:
@@ -139,6 +140,7 @@ class Past:
             elif not older and scrollback.last == last:
                 scrollback.put_behind(page.records)
                 _look_ahead(room, page)
+                room.drop_stored()
 
         before, after = (first, None) if older else (None, last)
         self._asker.ask(lambda: self._page(name, before=before, after=after), put, room=room)

@@ -143,6 +143,11 @@ class Room:
         """Forget this own line."""
         self.own = [line for line in self.own if line.id != id]
 
+    def drop_stored(self) -> None:
+        """Forget the own lines that are loaded as records by now."""
+        last = self.scrollback.last
+        self.own = [line for line in self.own if line.state != "stored" or line.seq > last]
+
 
 @lru_cache(maxsize=8)
 def _pattern(me: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from securechat.client.pending import Pending
 from securechat.client.screen.lanes import Lane
 from securechat.client.screen.model import Model
 from securechat.client.screen.rooms import OwnLine
-from securechat.errors import SecurechatError
+from securechat.errors import Refused, SecurechatError
 from securechat.protocols.frames import Ack
 
 
@@ -30,7 +30,7 @@ class Saying:
         self._client = client
         self._model = model
         self._post = post
-        self._said: dict[str, Pending] = {}
+        self._said: dict[str, Pending] = {}  # on their way, or failed and neither sent again nor dropped
         # What is said does not wait for a page of history, nor a page for what cannot be said now.
         self._lane: Final = Lane("sayer", fail)
         for pending in client.left_over:
@@ -55,25 +55,38 @@ class Saying:
         """Send the lines that failed again, under the same ids."""
         for line in self._failed():
             line.state, line.reason, line.at = "pending", "", time.monotonic()
+            self._said.pop(line.id, None)
             self._send(line)
 
     def drop_failed(self) -> None:
         """Forget the lines that failed."""
         for line in self._failed():
             self._model.rooms[line.room].drop_own(line.id)
-            for pending in self._client.left_over:
-                if pending.id == line.id:
-                    self._client.forget(pending)
+            if pending := self._said.pop(line.id, None):
+                self._client.forget(pending)
 
     def note(self) -> None:
         """Look what became of the lines."""
         for id, pending in list(self._said.items()):
             if pending.state == "failed":
-                del self._said[id]
                 self._model.failed(id, text.line(str(pending.failure)))
             elif pending.state == "stored":
                 del self._said[id]
                 self._model.stored(id, pending.seq, time.monotonic())
+
+    def left_behind(self) -> list[tuple[str, str]]:
+        """What was said and is not known to be stored, each with the reason before it; for after the end."""
+        self.note()
+        return [
+            (f"{self._what(line)}: {line.reason}".rstrip(), line.text)
+            for line in self._model.own
+            if line.state != "stored"
+        ]
+
+    def _what(self, line: OwnLine) -> str:
+        pending = self._said.get(line.id)
+        is_refused = isinstance(pending.failure, Refused) if pending else bool(line.reason)
+        return "Not stored" if is_refused else "Not acknowledged"
 
     def _failed(self) -> list[OwnLine]:
         return [line for line in self._model.own if line.state == "failed"]

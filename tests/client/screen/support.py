@@ -136,17 +136,26 @@ class FullScreen:
         return self.wait(lambda lines: not any(re.search(pattern, line) for line in lines), f"no {pattern!r}")
 
 
-def connect(port: int, home: Path, username: str, **timeouts: float) -> Client:
+def connect(port: int, home: Path, username: str, outbox: Path | None = None, **timeouts: float) -> Client:
     """A client of the tests' server."""
     ca = home / "certs" / "ca.pem"
     return Client.connect(
-        "localhost", port, client_context(ca), username, PASSWORD, authority=ca, timeouts=Timeouts(**timeouts)
+        "localhost",
+        port,
+        client_context(ca),
+        username,
+        PASSWORD,
+        authority=ca,
+        outbox=outbox,
+        timeouts=Timeouts(**timeouts),
     )
 
 
 @contextmanager
-def sitting(port: int, home: Path, username: str, *rooms: str, **look: Any) -> Iterator[FullScreen]:
+def sitting(
+    port: int, home: Path, username: str, *rooms: str, outbox: Path | None = None, **look: Any
+) -> Iterator[FullScreen]:
     """A person who has come in, and sees the first of the rooms."""
-    with FullScreen(connect(port, home, username, retry=0.05, retry_most=0.2), *rooms, **look) as screen:
+    with FullScreen(connect(port, home, username, outbox, retry=0.05, retry_most=0.2), *rooms, **look) as screen:
         screen.wait_for("Welcome")
         yield screen

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -14,8 +15,8 @@ import pytest
 from tests.client.screens import BRACKETED_PASTE, OnScreen
 from tests.client.scripted import Peer, authority_file, message, scripted
 from tests.client.test_terminal import HOSTILE
+from tests.server.support import PASSWORD, make_home, running_server
 
-PASSWORD = "correct horse battery staple"
 STATE = {"room": "lobby", "head": 0, "members": 2, "joined": True}
 
 
@@ -141,3 +142,44 @@ def test_no_colour_is_used_where_none_is_wanted(tmp_path: Path, monkeypatch: pyt
         assert screen.end() == 0
         assert b"38;5" not in screen.written
         assert b"[0;1m" in screen.written
+
+
+def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    outbox = Path(os.environ["XDG_STATE_HOME"]) / "securechat" / "outbox"
+
+    def alice(port: int, *options: str) -> OnScreen:
+        arguments = ("connect", f"alice@localhost:{port}", "--home", str(home), *options)
+        screen = OnScreen(*arguments, columns=100, rows=24)
+        screen.wait_for("Password of alice@localhost:")
+        screen.enter(PASSWORD)
+        return screen
+
+    with running_server(home) as server:
+        first = alice(server.port)
+        with first:
+            first.wait_for("alice joined.")
+            with alice(server.port, "--plain") as second:
+                second.wait_for("Another client uses the outbox", "What is not stored when this client ends is lost.")
+                second.type("\x04")
+                assert second.end() == 0
+                assert sum("Password of" in line for line in second.lines) == 1
+            server.stop()
+            first.wait_for("not connected")
+            first.enter("said in the dark")
+            first.wait_for("1 line waits")
+            (log,) = outbox.glob("*-wal")
+            first.wait(lambda _: b"said in the dark" in log.read_bytes(), "the line on disk")
+            os.kill(first.process.pid, signal.SIGKILL)
+            first.process.wait(30)
+    with running_server(home, port=server.port), alice(server.port) as third:
+        third.wait(lambda lines: any(re.search(r"alice │ said in the dark +#\d+$", line) for line in lines))
+        third.enter("and it is light")
+        third.wait(lambda lines: any(re.search(r"alice │ and it is light +#\d+$", line) for line in lines))
+        assert sum("said in the dark" in line for line in third.lines) == 1
+        third.type("\x04")
+        assert third.end() == 0
+        assert "You said" not in "\n".join(third.lines)
+    kept = sqlite3.connect(next(outbox.glob("*.outbox")))
+    assert kept.execute("SELECT count(*) FROM lines").fetchone() == (0,)
+    kept.close()

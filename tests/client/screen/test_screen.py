@@ -115,6 +115,8 @@ def test_rooms_are_counted_visited_and_drafts_kept(server: Server, home: Path, b
         alice.wait_for("-- You left den.")
         alice.enter("/rooms")
         alice.wait_for(r"-- \* ops: 2 members")
+        alice.enter("/sessions")
+        alice.wait_for(r"-- \* \S+ .*, this one")
         with connect(server.port, home, "alice") as other:
             alice.type("\x1ba")
             deadline = time.monotonic() + DEADLINE
@@ -213,16 +215,23 @@ def test_what_is_said_without_a_connection_waits_and_is_said_once(home: Path) ->
                 again.stop()
 
 
-def test_a_refused_line_says_why_and_can_be_sent_again_or_dropped(server: Server, home: Path) -> None:
-    with sitting(server.port, home, "alice") as alice:
+def test_a_refused_line_says_why_and_can_be_sent_again_or_dropped(server: Server, home: Path, tmp_path: Path) -> None:
+    with sitting(server.port, home, "alice", outbox=tmp_path) as alice:
         alice.enter("/msg @nobody hello?")
         alice.wait_for("failed: Ctrl-t")
         alice.enter("/join @nobody")
         alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody")
         alice.type("\x14")
         alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody")
+        alice.screen.stop()
+        alice.wait(lambda _: not alice.screen.app.is_running, "the end")
+    with sitting(server.port, home, "alice", outbox=tmp_path) as alice:
+        alice.enter("/join @nobody")
+        alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody", "1 failed: Ctrl-t")
         alice.type("\x18")
         alice.wait_without("hello\\?")
+    with connect(server.port, home, "alice", outbox=tmp_path) as client:
+        assert client.left_over == ()
 
 
 def test_the_bell_rings_for_a_mention_once_and_not_for_what_was_there(server: Server, home: Path, bob: Client) -> None:
