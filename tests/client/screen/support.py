@@ -158,4 +158,5 @@ def sitting(
     """A person who has come in, and sees the first of the rooms."""
     with FullScreen(connect(port, home, username, outbox, retry=0.05, retry_most=0.2), *rooms, **look) as screen:
         screen.wait_for("Welcome")
+        screen.wait_for(rf"^{(rooms or ('lobby',))[0]}>")  # what is typed before is said nowhere
         yield screen
