@@ -131,6 +131,11 @@ class FullScreen:
             lambda lines: all(any(re.search(pattern, line) for line in lines) for pattern in patterns), repr(patterns)
         )
 
+    def end(self) -> None:
+        """Wait until it has ended by itself."""
+        self._threads[0].join(DEADLINE)
+        assert not self._threads[0].is_alive(), self.lines
+
     def wait_without(self, pattern: str) -> list[str]:
         """Wait until no line has the pattern."""
         return self.wait(lambda lines: not any(re.search(pattern, line) for line in lines), f"no {pattern!r}")

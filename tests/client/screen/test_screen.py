@@ -78,7 +78,7 @@ def test_two_people_talk_reply_edit_and_delete(server: Server, home: Path) -> No
         alice.enter("/clear")
         alice.wait_without("/help")
         alice.type("\x04")
-        alice.wait(lambda _: not alice.screen.app.is_running, "the end")
+        alice.end()
 
 
 def test_rooms_are_counted_visited_and_drafts_kept(server: Server, home: Path, bob: Client) -> None:
@@ -224,7 +224,7 @@ def test_a_refused_line_says_why_and_can_be_sent_again_or_dropped(server: Server
         alice.type("\x14")
         alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody")
         alice.screen.stop()
-        alice.wait(lambda _: not alice.screen.app.is_running, "the end")
+        alice.end()
     with sitting(server.port, home, "alice", outbox=tmp_path) as alice:
         alice.enter("/join @nobody")
         alice.wait_for(r"hello\? +failed", "-- Not stored: There is no account nobody", "1 failed: Ctrl-t")
