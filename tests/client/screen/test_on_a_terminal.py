@@ -116,9 +116,10 @@ def terminate(screen: OnScreen) -> None:
 
 @pytest.mark.parametrize(("leave", "code"), [(interrupt, 130), (terminate, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_the_terminal_is_as_it_was_and_what_is_not_stored_is_told(
-    tmp_path: Path, leave: Callable[[OnScreen], None], code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leave: Callable[[OnScreen], None], code: int
 ) -> None:
-    room = Room(message(1, "hello"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    room = Room(message(1, "hello alice"))
     with scripted(room.play) as server, on_screen(tmp_path, server.port) as screen:
         screen.wait_for("│ hello")
         screen.enter("this is refused")
@@ -130,18 +131,9 @@ def test_the_terminal_is_as_it_was_and_what_is_not_stored_is_told(
         assert BRACKETED_PASTE not in screen.screen.mode
         assert not screen.screen.cursor.hidden
         assert b"\x1b[?1049l" in screen.written
-        assert "Traceback" not in "\n".join(screen.lines)
-
-
-def test_no_colour_is_used_where_none_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    room = Room(message(1, "hello alice"))
-    with scripted(room.play) as server, on_screen(tmp_path, server.port) as screen:
-        screen.wait_for("│ hello alice")
-        screen.type("\x04")
-        assert screen.end() == 0
-        assert b"38;5" not in screen.written
+        assert b"38;5" not in screen.written, "no colour where none is wanted"
         assert b"[0;1m" in screen.written
+        assert "Traceback" not in "\n".join(screen.lines)
 
 
 def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next(tmp_path: Path) -> None:

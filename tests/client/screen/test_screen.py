@@ -287,7 +287,7 @@ def test_another_password_is_asked_for_and_never_on_the_screen(server: Server, h
 
 
 def test_a_flood_is_drawn_together_and_typing_goes_on_in_it(server: Server, home: Path, bob: Client) -> None:
-    count = 2_000
+    count = 1_000
     with sitting(server.port, home, "alice") as alice:
         drawn = alice.screen.app.render_counter
         said = [bob.send("lobby", f"flood {number}") for number in range(count // 2)]
@@ -311,7 +311,7 @@ def test_a_flood_is_drawn_together_and_typing_goes_on_in_it(server: Server, home
 def test_a_find_far_back_is_loaded_with_what_is_around_it_and_one_scrolls_on_to_the_end(
     server: Server, home: Path, bob: Client
 ) -> None:
-    count = 700
+    count = 450
     bob.request(Create(room="long"), Created)
     said = [bob.send("long", f"line {number:03}") for number in range(1, count + 1)]
     numbers = [line.wait(DEADLINE).seq for line in said]
