@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 from tests.server.support import DEADLINE, PASSWORD, Peer, trusting
 
+CLOSED: Final = "closed"
+
 DRIP_SECONDS: Final = 0.1
 """Between two bytes of who drips."""
 
@@ -74,7 +76,7 @@ def dripped_handshake(attempt: Attempt) -> str:
         for byte in outgoing.read():
             one.sendall(bytes((byte,)))
             with contextlib.suppress(TimeoutError):
-                return "closed" if not one.recv(1) else "answered"
+                return CLOSED if not one.recv(1) else "answered"
     return "taken"
 
 
@@ -88,7 +90,7 @@ def dripped_line(attempt: Attempt) -> str:
                 peer.socket.settimeout(DRIP_SECONDS)
                 if answer := peer.socket.recv(4_096):
                     return "too-slow" if b'"too-slow"' in answer else answer.decode(errors="replace")
-                return "closed"
+                return CLOSED
     return "taken"
 
 
@@ -117,8 +119,7 @@ def wrong_password(attempt: Attempt) -> str:
 def drop(attempt: Attempt) -> str:
     """Connect and reset the connection: at once, in the handshake, or behind it."""
     moment = random.randrange(3)
-    # What a reset left behind may count among the strangers of this address for a moment more.
-    with contextlib.suppress(OSError), attempt.peer().socket if moment == 2 else attempt.tcp() as one:
+    with attempt.peer().socket if moment == 2 else attempt.tcp() as one:
         if moment == 1:
             one.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -140,19 +141,21 @@ def flood(attempt: Attempt) -> str:
 
 
 class Kind(NamedTuple):
-    """What is tried, and which answers are right: the first must be among what it got, no other than these may be."""
+    """What is tried, and which answers are right: the first must be among what it got, and no other may be than these
+    and to be closed: what is sent at that moment is reset.
+    """
 
     act: Callable[[Attempt], str]
     right: tuple[str, ...]
 
 
 KINDS: Final = {
-    "silent TCP": Kind(silent, ("closed",)),
-    "plaintext": Kind(plaintext, ("closed",)),
+    "silent TCP": Kind(silent, (CLOSED,)),
+    "plaintext": Kind(plaintext, (CLOSED,)),
     "TLS 1.2": Kind(old_tls, ("protocol version",)),
-    "dripped handshake": Kind(dripped_handshake, ("closed",)),
-    "dripped line": Kind(dripped_line, ("too-slow", "closed")),
-    "too long a line": Kind(long_line, ("too-long", "closed")),
+    "dripped handshake": Kind(dripped_handshake, (CLOSED,)),
+    "dripped line": Kind(dripped_line, ("too-slow",)),
+    "too long a line": Kind(long_line, ("too-long",)),
     "garbage": Kind(garbage, ("bad-frame",)),
     "requests before login": Kind(before_login, ("not-logged-in",)),
     "wrong passwords": Kind(wrong_password, ("bad-credentials", "throttled")),
@@ -167,17 +170,14 @@ def _until_closed(one: socket.socket) -> str:
     with contextlib.suppress(ConnectionResetError):
         while data := one.recv(4_096):
             received += data
-    return "spoken to" if b"{" in received else "closed"
+    return "spoken to" if b"{" in received else CLOSED
 
 
 def _told(attempt: Attempt, line: bytes) -> str:
     """The first code that the line is answered with."""
     with attempt.peer() as peer:
-        try:
-            peer.send_bytes(line)
-            answer = peer.expect("error", "bye", "welcome")
-        except (OSError, EOFError):
-            return "closed"
+        peer.send_bytes(line)
+        answer = peer.expect("error", "bye", "welcome")
         return str(answer.get("code", answer["type"]))
 
 
@@ -196,6 +196,8 @@ def attacking(port: int, *, rate: int, victim: str, accomplice: str, pause: floa
         while not over.is_set():
             try:
                 answer = KINDS[name].act(attempt)
+            except (ConnectionError, EOFError, ssl.SSLEOFError):
+                answer = CLOSED
             except Exception as error:  # noqa: BLE001 - counted as an answer that is not right
                 answer = f"{type(error).__name__}: {error}"
             got[name][answer] += 1

@@ -32,6 +32,8 @@ class Operator:
         self.wrong: list[str] = []
         self.most_behind: Counter[str] = Counter()
         """Readers that were behind, and by how many records at most, each at the worst moment that was seen."""
+        self.rounds = 0
+        """How often everything was done."""
         self._home = home
         self._process = process
         self._port = port
@@ -51,6 +53,7 @@ class Operator:
             yield self._new_certificate
             yield lambda: self._bad("bad credentials", self._home / "credentials", b"who is this\n")
             yield lambda: self._bad("a bad certificate", certs / "server.key", other)
+            self.rounds += 1
 
     def look(self) -> None:
         """See who is behind."""
