@@ -1,8 +1,8 @@
 """Run the whole suite, several parts at once, and hold the coverage.
 
-Run as `python -m tests.project.suite`. Each folder of tests is one run of pytest, a large one several, and what each
-says is shown when it has ended. The last lines name what failed and count all tests, in the form of pytest's own
-closing line.
+Run as `python -m tests.project.suite`. Each folder of tests is one run of pytest, a large one several, and those that
+are not measured share theirs. What each says is shown when it has ended. The last lines name what failed and count all
+tests, in the form of pytest's own closing line.
 """
 
 import os
@@ -23,8 +23,12 @@ CORE: Final = ("chat", "protocols", "accounts", "journal")
 OVERALL: Final = 90
 """Percent of the branches of everything, by all tests together."""
 
-FILES_A_RUN: Final = 6
-"""Test files of a folder outside the core that one run takes: runs of like length keep every lane busy to the end."""
+UNMEASURED: Final = ("bench", "examples", "faults", "fuzz", "project", "trust")
+"""Folders whose tests run the product in processes of its own, or none of it: measuring them finds nothing."""
+
+FILES_A_RUN: Final = 10
+"""Test files outside the core that one run takes: few runs, as each start costs seconds, but enough of like length to
+keep every lane busy to the end."""
 
 LANES: Final = (os.cpu_count() or 1) + 1
 """Runs at once: tests wait for each other's processes and for timers about as long as they compute."""
@@ -57,12 +61,13 @@ def plan(tests: Path) -> list[Run]:
     for path in sorted(tests.rglob("test_*.py")):
         part = path.relative_to(tests).parts[0]
         if part not in CORE:
-            others.setdefault(part, []).append(str(path))
+            others.setdefault("unmeasured" if part in UNMEASURED else part, []).append(str(path))
     for part, files in others.items():
         share = -(-len(files) // FILES_A_RUN)
+        measure = [] if part == "unmeasured" else ["--cov=securechat", "--cov-report="]
         for number in range(share):
             name = f"{part}-{number + 1}" if share > 1 else part
-            runs.append(Run(name, [*files[number::share], "--cov=securechat", "--cov-report="]))
+            runs.append(Run(name, [*files[number::share], *measure]))
     return sorted(runs, key=lambda run: not run.name.startswith(SLOWEST))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.project.suite import CORE, FILES_A_RUN, Result, closing_line, failures, plan
+from tests.project.suite import CORE, FILES_A_RUN, UNMEASURED, Result, closing_line, failures, plan
 from tests.project.tree import ROOT
 
 
@@ -27,6 +27,13 @@ def test_a_large_folder_is_several_runs(tmp_path: Path) -> None:
         (tmp_path / f"server/test_{number:02}.py").touch()
     runs = {run.name: sum(word.endswith(".py") for word in run.arguments) for run in plan(tmp_path)}
     assert runs == {"core": 0, "server-1": FILES_A_RUN, "server-2": FILES_A_RUN}
+
+
+def test_only_what_runs_no_product_code_here_goes_unmeasured() -> None:
+    for run in plan(ROOT / "tests"):
+        folders = {Path(word).relative_to(ROOT / "tests").parts[0] for word in run.arguments if word[0] != "-"}
+        measured = any(word.startswith("--cov=securechat") for word in run.arguments)
+        assert folders <= set(UNMEASURED) if not measured else folders.isdisjoint(UNMEASURED)
 
 
 def test_the_closing_line_counts_every_run() -> None:
