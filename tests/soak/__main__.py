@@ -52,7 +52,8 @@ def table(report: Report) -> str:
         lines.append(f"  {name:<10}{one.threads:>12}{one.descriptors:>14}{one.memory_kib / 1024:>10.1f}")
     lines.append(
         f"  flat: the last period at most {TOLERANCE.threads} threads, {TOLERANCE.descriptors} descriptors and "
-        f"{TOLERANCE.memory_kib / 1024:.0f} MiB above the second; threads and descriptors after as before"
+        f"{TOLERANCE.memory_kib / 1024:.0f} MiB above the first one\n"
+        "        behind the warm-up, which is the first half; threads and descriptors after as before"
     )
     return "\n".join(lines)
 
@@ -64,7 +65,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the seed that an earlier run printed")
     asked = parser.parse_args()
     if asked.minutes < 3:
-        parser.error("one minute is the warm-up, and two are compared: --minutes is 3 or more.")
+        parser.error("the first half is the warm-up, and two minutes are compared: --minutes is 3 or more.")
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="securechat-soak-"))

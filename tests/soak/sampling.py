@@ -39,7 +39,7 @@ def by_period(samples: list[Usage], periods: int) -> list[Usage]:
 def grown(first: Usage, last: Usage, tolerance: Usage = TOLERANCE) -> list[str]:
     """What is above the first by more than the tolerance, in words."""
     return [
-        f"{name.replace('_', ' ')} grew from {before} to {after}"
+        f"{name.replace('_kib', ' (KiB)')} grew from {before} to {after}"
         for name, before, after, more in zip(Usage._fields, first, last, tolerance, strict=True)
         if after > before + more
     ]

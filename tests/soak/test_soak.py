@@ -31,7 +31,7 @@ def test_clients_attackers_and_an_operator_at_once_cost_nothing_that_was_said(tm
         (report._replace(got={**report.got, "plaintext": Counter(["spoken to"])}), "plaintext got 'spoken to'"),
         (
             report._replace(periods=[*report.periods, Usage(99, 0, 0)]),
-            f"threads grew from {report.periods[1].threads} to 99",
+            f"threads grew from {report.periods[2].threads} to 99",
         ),
     ):
         assert told in flawed.wrong()
@@ -44,5 +44,5 @@ def test_what_grows_within_the_tolerance_is_flat_and_connections_that_come_and_g
     assert grown(first, Usage(4, 31, 60_000)) == [
         "threads grew from 3 to 4",
         "descriptors grew from 20 to 31",
-        "memory kib grew from 50000 to 60000",
+        "memory (KiB) grew from 50000 to 60000",
     ]
