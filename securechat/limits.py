@@ -213,13 +213,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_records: Count = 1_024
     """Proposals in one commit: enough to make one fsync cheap for each, few enough to answer the first soon."""
 
-    pace_seconds: Seconds = 0.05
+    pace_seconds: Seconds = 0.25
     """How long the journal waits for the reactors to write out a batch before it takes the next:
-    what arrives meanwhile is one larger batch, and one stuck reactor holds up nobody for long."""
+    what arrives meanwhile is one larger batch. Thousands of readers are written to in that time, on a busy machine too;
+    one stuck reactor holds up nobody for longer."""
 
     gather_seconds: Seconds = 0.003
-    """How long the journal waits, at most, for a batch to become as large as the one before: those who are all talking
-    at once share a commit, and nobody notices three milliseconds. It never waits behind a batch of one."""
+    """How long the journal waits, at most, for a batch to become as large as those before it; an eighth of the time
+    that the last one took, where that is more. Those who all talk at once share a commit; who speaks alone waits for
+    nobody."""
 
     page_bytes: Count = 262_144
     """Encoded records read from the store at a time for one reader that catches up, or one `history`."""

@@ -38,6 +38,7 @@ def serve(
     from securechat.config import Config, load_config
     from securechat.server import server as server_module
     from securechat.server.logs import Log
+    from securechat.server.process import prepare
     from securechat.server.systemd import ServiceManager
 
     def read() -> Config:
@@ -49,6 +50,7 @@ def serve(
         server_module.check(home, config)
         typer.echo("Everything that a start needs is in order.", err=True)
         return
+    prepare()
     server = server_module.Server(home, config, read)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())

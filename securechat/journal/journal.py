@@ -27,6 +27,10 @@ from securechat.limits import Limits
 
 log = logging.getLogger(__name__)
 
+GATHER_SHARE: Final = 1 / 8
+"""Of the time that a batch took, commit and writing out, the next is given this much to grow: who waits does not notice
+an eighth more, and a batch that is split in two costs nearly twice as much."""
+
 _INTERNAL: Final = Rejected(Code.INTERNAL, "The server failed at this; nothing was stored. Its log says more.")
 _NO_SPACE: Final = Rejected(Code.STORAGE, "The server's disk is full; nothing was stored. Try again later.")
 
@@ -153,13 +157,16 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            size = 1
-            while submissions := self._order.take(self.limits.batch_records, size, self.limits.gather_seconds):
-                size = len(submissions)
-                self._publisher.publish(self._settle(submissions))
+            wanted, patience = 1, 0.0
+            while submissions := self._order.take(self.limits.batch_records, wanted, patience):
+                began = time.monotonic()
                 # What arrives until the last batch is written out makes the next one larger, and it is given a moment
-                # to become as large as this one: batches stay batches, and whoever speaks alone waits for nobody.
+                # to become as large as those before it: batches stay batches, those that were split grow together
+                # again, and whoever speaks alone waits for nobody.
+                wanted = max(len(submissions), wanted // 2)
+                self._publisher.publish(self._settle(submissions))
                 self._publisher.wait_written(self.limits.pace_seconds)
+                patience = max(self.limits.gather_seconds, (time.monotonic() - began) * GATHER_SHARE)
         except StorageFailed as error:
             self._order.close()
             self._failed(error)

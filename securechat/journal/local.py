@@ -15,6 +15,7 @@ class LocalOrder:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting: deque[Submission] = deque()
+        self._enough = 1
         self._closed = False
         self._changed = Condition()
 
@@ -24,7 +25,9 @@ class LocalOrder:
             if self._closed or len(self._waiting) + len(submissions) > self._limit:
                 return False
             self._waiting.extend(submissions)
-            self._changed.notify()
+            # Not for each one: woken in vain, the journal would take turns with whoever brings the rest.
+            if len(self._waiting) >= self._enough:
+                self._changed.notify()
             return True
 
     def take(self, limit: int, enough: int = 1, seconds: float = 0.0) -> list[Submission]:
@@ -35,7 +38,9 @@ class LocalOrder:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if len(self._waiting) < enough:
+                self._enough = enough
                 self._changed.wait_for(lambda: len(self._waiting) >= enough or self._closed, seconds)
+                self._enough = 1
             return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
     @property

@@ -28,6 +28,9 @@ RECORD_BYTES = 16_384
 READS_A_TURN = 8
 """TLS records read from one connection before the others have their turn."""
 
+POURING_SECONDS = 0.001
+"""Between two reads of a connection: after less, there is likely to be more."""
+
 WRITE_BYTES = 262_144
 """Queued bytes that are joined for one run of TLS writes."""
 
@@ -284,7 +287,7 @@ class Connection:
         try:
             for _ in range(READS_A_TURN):
                 data = self._socket.recv(RECORD_BYTES)
-                self.heard = time.monotonic()
+                before, self.heard = self.heard, time.monotonic()
                 if not data:
                     self._received.extend(self.protocol.receive_eof())
                     self._received.append(Logout())  # what it asked for before is still answered
@@ -293,9 +296,10 @@ class Connection:
                 self._time_frame(bool(items))
                 self._received.extend(items)
                 self._hand_over()
-                # Less than a full record is nearly always all there is. Where it is not, the selector says so in the
-                # next turn, and that costs less than an attempt in vain behind each request.
-                if len(data) < RECORD_BYTES or not self._may_read():
+                # Less than a full record is nearly always all there is, and an attempt in vain behind each costs more
+                # than another turn of the selector; not so where one request comes right behind another.
+                is_pouring = len(data) == RECORD_BYTES or self.heard - before < POURING_SECONDS
+                if not (is_pouring and self._may_read()):
                     break
         except ssl.SSLWantReadError:
             pass

@@ -22,8 +22,8 @@ hardly anybody searches for what was said a moment ago."""
 PATIENCE_SECONDS = 5.0
 """From the first news to the next step, however much is said meanwhile."""
 
-REST = 4
-"""While more is being said, the index rests so many times as long as it worked: at most a fifth of a core is taken from
+REST = 9
+"""While more is being said, the index rests so many times as long as it worked: at most a tenth of a core is taken from
 those who talk, and search lags behind until they pause."""
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -145,7 +144,6 @@ class Server:
         authenticator = Authenticator(CredentialFile(self._home / "credentials"))
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
-        _raise_descriptor_limit()
 
         publisher, order = Publisher(), LocalOrder(limits.journal_proposals)
         journal = Journal(order, store, publisher, limits, _clock, self._failed)
@@ -269,11 +267,3 @@ class Server:
 def _clock() -> int:
     """Wall time in milliseconds, for stamping records."""
     return time.time_ns() // 1_000_000
-
-
-def _raise_descriptor_limit() -> None:
-    # A connection is a descriptor, and the usual soft limit of 1,024 is for programs that use select().
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -15,12 +15,13 @@ from securechat.chat.names import LOBBY
 from securechat.errors import Code
 from securechat.journal.draft import Draft, Membership
 from securechat.journal.journal import Batch, Submission
+from securechat.journal.local import LocalOrder
 from securechat.journal.state import Committed
 from securechat.journal.store import Store
 from securechat.limits import Limits
 from tests.journal.conftest import Opener
 from tests.journal.faults import Statements
-from tests.journal.support import PATIENCE, RunningJournal, change, said
+from tests.journal.support import PATIENCE, RunningJournal, change, running_journal, said
 
 
 @pytest.fixture
@@ -110,6 +111,43 @@ def test_the_next_batch_waits_until_the_last_one_is_written_out(opened: Opener, 
         let_go(running)
         assert seqs(running.readers.next()) == [2, 3]
         assert set(running.readers.asked) == {0.25}
+
+
+def test_batches_that_were_split_grow_together_again(opened: Opener, path: Path) -> None:
+    with opened(path, Limits(gather_seconds=PATIENCE)) as running:
+        hold_back(running)
+        running.propose(*[said("zoe", f"first {number}") for number in range(4)])
+        let_go(running)
+        assert len(running.readers.next().outcomes) == 4
+        running.propose(said("zoe", "second"))
+        running.propose(*[said("zoe", f"third {number}") for number in range(3)])
+        assert len(running.readers.next().outcomes) == 4
+
+
+class WantedOrder(LocalOrder):
+    """Notes for how many it was to wait, and does not wait for them."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.wanted: list[int] = []
+
+    def take(self, limit: int, enough: int = 1, seconds: float = 0.0) -> list[Submission]:
+        self.wanted.append(enough)
+        return super().take(limit)
+
+
+def test_who_speaks_alone_is_soon_not_waited_behind(path: Path) -> None:
+    orders: list[WantedOrder] = []
+
+    def make(limit: int) -> WantedOrder:
+        orders.append(WantedOrder(limit))
+        return orders[-1]
+
+    with running_journal(path, order=make) as running:
+        running.settle(change("join", "zoe"), *[said("zoe", f"crowd {number}") for number in range(7)])
+        for number in range(5):
+            running.settle(said("zoe", f"alone {number}"))
+    assert orders[0].wanted[:6] == [1, 8, 4, 2, 1, 1]
 
 
 def test_proposals_past_the_limit_are_not_taken(opened: Opener, path: Path) -> None:
