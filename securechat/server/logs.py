@@ -93,8 +93,9 @@ class _Writer(threading.Thread):
 class Log:
     """The package's log while a server runs."""
 
-    def __init__(self, style: str, stream: TextIO = sys.stderr) -> None:
-        """`style` is `text`, `json`, or `auto`: text on a terminal, JSON otherwise."""
+    def __init__(self, style: str, stream: TextIO | None = None) -> None:
+        """`style` is `text`, `json`, or `auto`: text on a terminal, JSON otherwise. Without a stream it is stderr."""
+        stream = stream or sys.stderr
         as_text = style == "text" or (style == "auto" and stream.isatty())
         sink = logging.StreamHandler(stream)
         sink.setFormatter(TextFormatter() if as_text else JsonFormatter())

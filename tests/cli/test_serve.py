@@ -1,15 +1,17 @@
 """`securechat serve` as a person runs it: what it prints, what it refuses and why, and how others can talk to it."""
 
 import json
-import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.calling import Done, call
 from tests.server.support import DEADLINE, PASSWORD, Peer, make_home
 from tests.server.test_stopping import serving
 
@@ -19,21 +21,24 @@ def home(tmp_path: Path) -> Path:
     return make_home(tmp_path / "home")
 
 
-def _serve(home: Path, *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "securechat", "serve", "--home", str(home), "--port", "0", *flags],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=os.environ | environ,
-    )
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Give back the handlers that a start in this process has set."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def _serve(home: Path, *flags: str) -> Done:
+    """Call `serve` where it has to end by itself."""
+    return call("serve", "--home", str(home), "--port", "0", *flags)
 
 
 def test_check_says_that_all_is_well_and_leaves(home: Path) -> None:
     done = _serve(home, "--check")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "Everything that a start needs is in order.\n"
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "Everything that a start needs is in order.\n"
 
 
 def _no_certificate(home: Path) -> None:
@@ -99,38 +104,39 @@ def test_a_start_refuses_what_is_not_right_in_one_line(
     assert callable(spoil)
     spoil(home)
     done = _serve(home, *(["--check"] if check else []))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("securechat: ")
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert all(word in done.stderr for word in words), done.stderr
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("securechat: ")
+    assert done.err.count("\n") == 1, done.err
+    assert all(word in done.err for word in words), done.err
 
 
 def test_a_port_that_is_taken_is_named(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = _serve(home, "--port", str(port))
-    assert done.returncode == 1
-    assert f"127.0.0.1:{port}" in done.stderr
-    assert "--port" in done.stderr
+    assert done.code == 1
+    assert f"127.0.0.1:{port}" in done.err
+    assert "--port" in done.err
 
 
 def test_an_address_of_another_machine_is_refused(home: Path) -> None:
     done = _serve(home, "--host", "192.0.2.1")  # TEST-NET-1, RFC 5737: nobody's
-    assert done.returncode == 1
-    assert "no address of this machine" in done.stderr
+    assert done.code == 1
+    assert "no address of this machine" in done.err
 
 
-def test_the_environment_sets_what_no_flag_sets(home: Path) -> None:
-    done = _serve(home, "--check", SECURECHAT_DURABILITY="sometimes")
-    assert done.returncode == 1
-    assert "durability" in done.stderr
+def test_the_environment_sets_what_no_flag_sets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURECHAT_DURABILITY", "sometimes")
+    done = _serve(home, "--check")
+    assert done.code == 1
+    assert "durability" in done.err
 
 
 def test_a_second_server_on_the_same_home_is_refused(home: Path) -> None:
     with serving(home) as (process, _):
         done = _serve(home)
-        assert done.returncode == 1
-        assert f"(process {process.pid})" in done.stderr
+        assert done.code == 1
+        assert f"(process {process.pid})" in done.err
 
 
 def test_the_log_is_json_with_utc_times_and_holds_no_secret(home: Path) -> None:

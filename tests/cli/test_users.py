@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import signal
 import subprocess
@@ -452,14 +451,15 @@ def test_ctrl_c_at_the_confirmation_removes_nothing(tmp_path: Path, run: Run, fi
     assert "bob" in file.load()
 
 
-def test_no_password_is_left_in_anything_that_was_written(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    (tmp_path / "password").write_text(f"{CANARY}\n")
-    said = b""
+def test_no_password_is_left_in_anything_that_was_written(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, run: Run
+) -> None:
+    password = tmp_path_factory.mktemp("elsewhere") / "password"
+    password.write_text(f"{CANARY}\n")
+    said = ""
     for arguments, stdin in (
         (["adduser", "alice", "--admin", "--password-stdin", "--json"], CANARY),
-        (["adduser", "bob", "--password-file", str(tmp_path / "password")], ""),
+        (["adduser", "bob", "--password-file", password], ""),
         (["adduser", "alice", "--password-stdin"], CANARY),
         (["adduser", "carol", "--password-stdin"], CANARY[:12]),
         (["adduser", "carol", "--password-stdin", "--generate"], CANARY),
@@ -467,21 +467,15 @@ def test_no_password_is_left_in_anything_that_was_written(tmp_path: Path) -> Non
         (["user", "list"], ""),
         (["user", "list", "--json"], ""),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "securechat", *arguments],
-            input=stdin.encode(),
-            capture_output=True,
-            env=os.environ | {"SECURECHAT_HOME": str(home)},
-            timeout=30,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr
+        done = run(*arguments, stdin=stdin)
+        assert "Traceback" not in done.stderr
         said += done.stdout + done.stderr
-    assert set(CredentialFile(home / "credentials").load()) == {"alice", "bob"}
-    written = b"".join(each.read_bytes() for each in home.iterdir())
-    for secret in (b"canary", b"yranac"):
-        assert secret not in said + written
-    assert b"argon2id$v" not in said
+    assert set(CredentialFile(tmp_path / "credentials").load()) == {"alice", "bob"}
+    written = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    for secret in ("canary", "yranac"):
+        assert secret not in said
+        assert secret.encode() not in written
+    assert "argon2id$v" not in said
 
 
 def test_two_commands_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _talkers(text: str) -> tuple[str, list[str], list[str]]:
     return command.split()[-1], typed, [line for line in lines if not line.startswith("lobby> ")]
 
 
-def test_two_people_can_follow_the_readme_and_talk(tmp_path: Path) -> None:
+def test_two_people_can_follow_the_readme_and_talk_and_so_can_a_script(tmp_path: Path) -> None:
     (alice_at, alice_says, alice_sees), (bob_at, bob_says, bob_sees) = map(_talkers, _blocks("talk"))
     with _set_up(tmp_path) as (port, passwords), contextlib.ExitStack() as stack:
 
@@ -111,19 +111,19 @@ def test_two_people_can_follow_the_readme_and_talk(tmp_path: Path) -> None:
             assert _the_same(shown) == _the_same("\n".join(expected))
             screen.enter("/quit")
             assert screen.end() == 0
+        _let_a_script_speak(tmp_path, port, passwords["alice"])
 
 
-def test_a_script_can_say_a_line_as_the_readme_does(tmp_path: Path) -> None:
+def _let_a_script_speak(folder: Path, port: str, password: str) -> None:
     command, stored = _blocks("console")[1].splitlines()
-    with _set_up(tmp_path) as (port, passwords):
-        password_file = tmp_path / "alice.txt"
-        password_file.touch(0o600)
-        password_file.write_text(passwords["alice"] + "\n")
-        shell = command.removeprefix("$ ").replace("@localhost", f"@localhost:{port}")
-        done = subprocess.run(
-            ["sh", "-c", shell], cwd=tmp_path, env=_environment(tmp_path), capture_output=True, text=True,
-            timeout=DEADLINE, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
-        number = r"\d+"  # the talk above is another run's
-        assert re.sub(number, "N", done.stdout) == re.sub(number, "N", stored + "\n")
+    password_file = folder / "alice.txt"
+    password_file.touch(0o600)
+    password_file.write_text(password + "\n")
+    shell = command.removeprefix("$ ").replace("@localhost", f"@localhost:{port}")
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=folder, env=_environment(folder), capture_output=True, text=True,
+        timeout=DEADLINE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    number = r"\d+"  # what stands there is numbered for one who says nothing else
+    assert re.sub(number, "N", done.stdout) == re.sub(number, "N", stored + "\n")

@@ -159,18 +159,21 @@ def test_the_memory_of_a_long_line_is_given_back_at_its_end() -> None:
 
 
 def test_a_long_line_in_small_pieces_is_not_read_again_for_each_piece() -> None:
-    # 16 MiB in 2**18 pieces: looking through what came before at each would read 2 TB, far past the test's time limit.
-    protocol = NativeProtocol(2**25)
-    for _ in range(2**18):
-        assert protocol.receive(b"x" * 64) == []
+    # 64 MiB in 2**16 pieces: looking through what came before at each would read 2 TB, far past the test's time limit.
+    protocol = NativeProtocol(2**27)
+    piece = b"x" * 2**10
+    for _ in range(2**16):
+        assert protocol.receive(piece) == []
     [error] = protocol.receive(b"\n")
     assert isinstance(error, ProtocolError)
     assert error.code is Code.BAD_FRAME
 
 
 def test_many_lines_in_a_chunk_are_not_copied_for_each_line() -> None:
-    # 2**21 lines: copying the rest at each would copy 2 TB, far past the test's time limit.
-    assert NativeProtocol(LINE_BYTES).receive(b"\n" * 2**21 + PING) == [f.Ping()]
+    # 2**17 lines before one of 16 MiB: copying the rest at each would copy 2 TB, far past the test's time limit.
+    [error] = NativeProtocol(2**25).receive(b"\n" * 2**17 + b"x" * 2**24 + b"\n")
+    assert isinstance(error, ProtocolError)
+    assert error.code is Code.BAD_FRAME
 
 
 @given(st.integers(1, 40))
