@@ -68,7 +68,8 @@ class Model:
         self.current = self.nowhere
         self.is_connected = True
         self.lag: float | None = None
-        """Seconds from the last own line to its acknowledgement."""
+        """Seconds from the last own line to its acknowledgement; of a line that waited for a connection it says nothing."""
+        self._back_at = 0.0
         self.is_away = False
         self.ignored: set[str] = set()
         self.online: dict[str, bool] = {}
@@ -165,6 +166,7 @@ class Model:
                 self.is_connected = False
             case Back():
                 self.is_connected = True
+                self._back_at = now
             case Error(ref=None):
                 self.tell(text.line(event.message))
         return False
@@ -254,7 +256,8 @@ class Model:
             line = room.own_line(id)
             if line is not None:
                 line.state, line.seq = "stored", seq
-                self.lag = now - line.at
+                if line.at >= self._back_at:
+                    self.lag = now - line.at
                 room.drop_stored()
 
     def failed(self, id: str, reason: str) -> None:

@@ -114,6 +114,18 @@ def test_an_own_line_is_pending_until_its_record_comes_or_it_fails() -> None:
     assert [line.id for line in screen.own] == ["b"]
 
 
+def test_a_line_that_waited_for_a_connection_says_nothing_of_the_lag() -> None:
+    screen = model()
+    screen.hear(Lost("It was cut."), 1)
+    screen.say(OwnLine("a", "lobby", "a", at=2.0))
+    screen.hear(Back(), 20)
+    screen.stored("a", 3, 21)
+    assert screen.lag is None
+    screen.say(OwnLine("b", "lobby", "b", at=22))
+    screen.stored("b", 4, 22.5)
+    assert screen.lag == 0.5
+
+
 def test_rooms_come_and_go() -> None:
     screen = model(state("lobby"), state("ops"))
     assert [room.name for room in screen.listed] == ["lobby", "ops"]
