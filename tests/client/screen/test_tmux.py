@@ -157,7 +157,11 @@ def test_an_evening(tmp_path: Path, tmux: Tmux) -> None:
             alice.wait_for("3 lines wait")
         with serving(home, port):
             for seat in (alice, bob):
-                dark = [rf"\d\d:\d\d +{name} │ {name} in the dark {turn} +#\d+" for name in ("alice", "bob") for turn in range(3)]
+                dark = [
+                    rf"\d\d:\d\d +{name} │ {name} in the dark {turn} +#\d+"
+                    for name in ("alice", "bob")
+                    for turn in range(3)
+                ]
                 seat.wait_for(*dark)
             alice.enter("the end")
             for seat in (alice, bob):  # an own line has its number before it comes back with the time of the record
