@@ -68,7 +68,7 @@ class Model:
         self.current = self.nowhere
         self.is_connected = True
         self.lag: float | None = None
-        """Seconds from the last own line to its acknowledgement; of a line that waited for a connection it says nothing."""
+        """Seconds from the last own line to its acknowledgement; not of a line that waited for a connection."""
         self._back_at = 0.0
         self.is_away = False
         self.ignored: set[str] = set()
