@@ -30,6 +30,7 @@ from securechat.client.exchange import Exchange
 from securechat.client.timeouts import Timeouts
 from securechat.config import Config, load_config
 from securechat.errors import Refused, SecurechatError
+from securechat.journal.migration import kept_copies
 from securechat.journal.reader import Reader
 from securechat.journal.verify import verify_store
 from securechat.server.certificate import server_files
@@ -48,7 +49,7 @@ REACHED_NAMES: Final = 5
 CLOCK_SECONDS: Final = 120
 """How far the newest record may be ahead of the clock."""
 
-SECRET: Final = ("credentials", "chat.db", "search.db", "certs/ca.key", "control.sock")
+SECRET: Final = ("credentials", "hooks", "chat.db", "search.db", "audit.log", "certs/ca.key", "control.sock")
 """What only its owner may open, below the home, where it is there."""
 
 Level = Literal["ok", "warning", "wrong"]
@@ -199,6 +200,11 @@ def _store(patient: Patient) -> Iterator[Finding]:
         yield Finding("wrong", "store", str(report.flaw), "Stop the server, keep this file, and restore a backup.")
     else:
         yield Finding("ok", "store", f"Everything is as it was written; records checked: {report.records}.")
+    for copy in kept_copies(path):
+        yield Finding(
+            "warning", "store", f"{copy} is the store before an upgrade: texts that were erased since are still in it.",
+            f"When the new version has proved itself: rm {shlex.quote(str(copy))}",
+        )  # fmt: skip
     with contextlib.closing(Reader(path)) as reader:
         newest = max((room.time for room in reader.rooms()), default=0)
     ahead = newest / 1_000 - time.time()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,6 +17,8 @@ from securechat.errors import CertificateError
 from securechat.files import replace_file
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+
     from securechat.certificates.authority import Authority
 
 LIST_MODE = 0o644
@@ -43,9 +45,9 @@ def read_revocations(path: Path, authority: x509.Certificate) -> Revocations | N
         entries = {entry.serial_number: entry.revocation_date_utc for entry in found}
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         raise CertificateError(f"{path} holds no revocation list in PEM form.", hint=hint) from None
-    key = authority.public_key()
-    # is_signature_valid knows only the kinds of key that a CA can have.
-    if found.issuer != authority.subject or not found.is_signature_valid(key):  # type: ignore[arg-type]
+    # A CA's key is of a kind that signs; a certificate's may also be of one that does not.
+    key = cast("CertificateIssuerPublicKeyTypes", authority.public_key())
+    if found.issuer != authority.subject or not found.is_signature_valid(key):
         raise CertificateError(f"{path} is not signed by this CA.", hint=hint)
     expires = found.next_update_utc
     if expires is None:

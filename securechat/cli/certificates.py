@@ -14,7 +14,12 @@ from securechat.cli.password_options import ask, on_terminal, read_password
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
-    from securechat.certificates import CertificateFolder
+    from securechat.certificates import CertificateFolder, Generated
+
+_MADE_BOTH = "Made a certificate authority (CA) and a server certificate."
+_MADE = "Made a server certificate from the CA that was there."
+_RENEWED = "Renewed the server certificate; the CA is the same."
+_NEXT_IN_FORCE = "Put the next CA in force and renewed the server certificate from it."
 
 
 @app.command("gen-certs")
@@ -67,15 +72,20 @@ def gen_certs(
     folder = CertificateFolder(home / "certs")
     if (next_ca or use_next_ca) and (host or force or (next_ca and use_next_ca)):
         raise UsageError("These options do not go together.", hint="Give --next-ca or --use-next-ca alone.")
-    if next_ca:
-        _announce(folder, passphrase_of(folder, passphrase_file), as_json, home)
-        return
     opens = passphrase_of(folder, passphrase_file)
-    if use_next_ca:
-        made = use_next(folder, days=days, passphrase=opens)
+    if next_ca:
+        _announce(folder, opens, as_json, home)
+    elif use_next_ca:
+        _show(folder, use_next(folder, days=days, passphrase=opens), _NEXT_IN_FORCE, as_json, home)
     else:
         protects = _new_passphrase(folder, passphrase, passphrase_file)
         made = generate(folder, host or (), days=days, force=force, passphrase=opens, new_passphrase=protects)
+        done = _MADE_BOTH if made.new_authority else _RENEWED if made.renewed else _MADE
+        _show(folder, made, done, as_json, home)
+
+
+def _show(folder: "CertificateFolder", made: "Generated", done: str, as_json: bool, home: Path) -> None:
+    """Print what is there now; `done` says what was done."""
     if made.left_out:
         typer.echo(f"This host's name, {made.left_out!a}, is no DNS name and is left out.", err=True)
     next_command = _next_command(home)
@@ -95,14 +105,7 @@ def gen_certs(
         }
         typer.echo(json.dumps(facts))
         return
-    if use_next_ca:
-        typer.echo("Put the next CA in force and renewed the server certificate from it.", err=True)
-    elif made.new_authority:
-        typer.echo("Made a certificate authority (CA) and a server certificate.", err=True)
-    elif made.renewed:
-        typer.echo("Renewed the server certificate; the CA is the same.", err=True)
-    else:
-        typer.echo("Made a server certificate from the CA that was there.", err=True)
+    typer.echo(done, err=True)
     for label, value in (
         ("CA", f"{folder.authority}  (whoever connects needs this file)"),
         ("CA key", f"{folder.authority_key}  (keep it secret)"),

@@ -28,7 +28,11 @@ def bring_forward(connection: "Connection", path: Path, version: int) -> None:
     """
     if version:
         copy = keep_copy(path, version)
-        log.warning("%s goes from format %d to %d; as it was, it is kept as %s", path, version, FORMAT, copy.name)
+        log.warning(
+            "%s goes from format %d to %d; as it was, it is kept as %s: delete that when the new one has proved "
+            "itself, for what is erased from now on stays in it",
+            path, version, FORMAT, copy.name,
+        )  # fmt: skip
     for step in STEPS[version:]:
         for statement in step:
             connection.execute(statement)
@@ -44,6 +48,11 @@ def is_behind(path: Path) -> bool:
         ((application,),) = connection.execute("PRAGMA application_id")
         ((version,),) = connection.execute("PRAGMA user_version")
     return bool(application == APPLICATION and 0 < version < FORMAT)
+
+
+def kept_copies(path: Path) -> list[Path]:
+    """The copies beside the store of what it was in older formats."""
+    return sorted(path.parent.glob(f"{path.name}.format-*[0-9]"))
 
 
 def keep_copy(path: Path, version: int) -> Path:

@@ -19,6 +19,7 @@ from securechat.certificates import CertificateFolder, generate
 from securechat.certificates.authority import open_authority
 from securechat.certificates.revocations import write_revocations
 from securechat.doctor import Finding, examine, versions
+from securechat.journal.migration import keep_copy
 from securechat.journal.store import Store
 from tests.cli.calling import call
 from tests.server.support import authority, make_home, running_server, write_accounts
@@ -110,6 +111,11 @@ def listen_wide(home: Path) -> None:
     (home / "securechat.toml").write_text('host = ""\nport = 0\n')
 
 
+def upgrade(home: Path) -> None:
+    Store(home / "chat.db", "normal").close()
+    keep_copy(home / "chat.db", 1)
+
+
 def write_in_the_future(home: Path) -> None:
     with contextlib.closing(Store(home / "chat.db", "normal")) as store:
         store.connection.execute("UPDATE rooms SET time = ?", (int(time.time() + 10_000) * 1_000,))
@@ -129,6 +135,7 @@ def write_in_the_future(home: Path) -> None:
         (near_the_end, "certificate", ", in 3 days.", "securechat gen-certs"),
         (list_near_the_end, "certificate", "crl.pem expires on ", "securechat cert renew"),
         (listen_wide, "certificate", "for this one only", "securechat gen-certs --host NAME"),
+        (upgrade, "store", "chat.db.format-1 is the store before an upgrade", "rm "),
         (write_in_the_future, "clock", "the clock is wrong, or was", "timedatectl set-ntp true"),
     ],
 )

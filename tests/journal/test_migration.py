@@ -12,7 +12,7 @@ import pytest
 from securechat.chat.model import Record
 from securechat.errors import StorageFailed
 from securechat.journal import migration, store
-from securechat.journal.migration import is_behind
+from securechat.journal.migration import is_behind, kept_copies
 from securechat.journal.schema import FIRST, FORMAT
 from securechat.journal.store import Store
 from securechat.journal.verify import verify_store
@@ -58,7 +58,7 @@ def test_a_step_that_was_released_is_never_changed() -> None:
     assert hashlib.sha256(text).hexdigest() == "aa070b8de6b7168833f1684c80c1d5d96c2ac5f1f7712dfedcbefc8fd7ab7459"
 
 
-def test_an_older_file_is_copied_and_brought_forward(path: Path) -> None:
+def test_an_older_file_is_copied_and_brought_forward(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = filled_by_the_first(path)
     assert is_behind(path)
     assert verify_store(path).records == 2
@@ -66,6 +66,8 @@ def test_an_older_file_is_copied_and_brought_forward(path: Path) -> None:
     with running_journal(path) as running:
         assert running.record(said("alice", "a2")).seq == first.seq + 1
     kept = path.with_name("chat.db.format-1")
+    assert kept_copies(path) == [kept]
+    assert "it is kept as chat.db.format-1: delete that when" in caplog.text
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert (version(kept), version(path)) == (1, FORMAT)
     assert not is_behind(path)
