@@ -2,10 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -18,16 +18,12 @@ from securechat.cli.reaching import (
     ClientKey,
     ProfileName,
     Server,
-    ask_on_terminal,
     key_pair,
     nobody_to_ask,
-    outbox_folder,
     reach,
+    with_outbox,
 )
-from securechat.errors import OutboxUnusable, UsageError
-
-if TYPE_CHECKING:
-    from securechat.client.client import Client
+from securechat.errors import UsageError
 
 Lines = Iterator[tuple[int, bytes | None]]
 """Numbered lines, as `client.lines` reads them."""
@@ -97,18 +93,9 @@ def connect(
         return
     from securechat.client.conversation import converse
 
-    client, warning = _with_outbox(come_in)
+    client, warning = with_outbox(come_in)
     with client:
         converse(client, rooms, plain=plain, warning=warning)
-
-
-def _with_outbox(come_in: "Callable[..., Client]") -> "tuple[Client, str]":
-    """A client that keeps on disk what is not stored; where it cannot, one that does not, and a warning."""
-    ask = cache(ask_on_terminal)  # the password is asked for once
-    try:
-        return come_in(ask=ask, outbox=outbox_folder()), ""
-    except OutboxUnusable as unusable:
-        return come_in(ask=ask), f"{unusable.message} What is not stored when this client ends is lost."
 
 
 def _password(is_script: bool, lines: Lines | None, file: Path | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from securechat.cli.app import app
 from securechat.cli.options import Json
 from securechat.cli.password_options import Generate, PasswordFile, PasswordStdin, new_password, on_terminal
-from securechat.cli.reaching import ProfileName, reach
+from securechat.cli.reaching import ProfileName, reach, with_outbox
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def join(
         from securechat.chat.names import LOBBY
         from securechat.client.conversation import converse
 
-        with reach(None, name) as client:
-            converse(client, [LOBBY])
+        client, warning = with_outbox(partial(reach, None, name))
+        with client:
+            converse(client, [LOBBY], warning=warning)
 
 
 def _ask_for_code() -> str:

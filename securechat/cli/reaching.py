@@ -5,6 +5,7 @@ The options are defined once here; `reach` turns them into a client that was let
 
 import getpass
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -12,7 +13,7 @@ import typer
 
 from securechat.cli import completion
 from securechat.cli.password_options import ask, on_terminal
-from securechat.errors import UsageError
+from securechat.errors import OutboxUnusable, UsageError
 
 if TYPE_CHECKING:
     from securechat.certificates import KeyPair
@@ -119,6 +120,17 @@ def key_pair(cert: Path | None, key: Path | None) -> "KeyPair | None":
     if (cert is None) != (key is None):
         raise UsageError("--cert and --key belong together.", hint="Give both, as `securechat cert client` made them.")
     return KeyPair(cert, key) if cert and key else None
+
+
+def with_outbox(come_in: "Callable[..., Client]") -> "tuple[Client, str]":
+    """For a person, a client that keeps on disk what is not stored; where it cannot, one that does not, and a warning.
+
+    `come_in` is `reach` with all but `ask` and `outbox`."""
+    ask = cache(ask_on_terminal)  # the password is asked for once
+    try:
+        return come_in(ask=ask, outbox=outbox_folder()), ""
+    except OutboxUnusable as unusable:
+        return come_in(ask=ask), f"{unusable.message} What is not stored when this client ends is lost."
 
 
 def outbox_folder() -> Path:

@@ -17,7 +17,6 @@ from securechat.cli.way_in import ServerOption, WayIn
 from securechat.errors import NotFound, Queued, Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
-    from securechat.client.client import Client
     from securechat.client.outbox import Line, Outbox
     from securechat.client.pending import Receipt
 
@@ -66,7 +65,7 @@ def send(
     way = WayIn(server, profile, ca, password_stdin, password_file, home)
     line = Line(id or new_id(), room, _read_text() if text == "-" else text)
     if queue:
-        receipt = say_or_keep(lambda: _on_outbox(way), lambda: _outbox(way.account), line)
+        receipt = say_or_keep(lambda: way.connect(outbox_folder()), lambda: _outbox(way.account), line)
     else:
         with way.connect() as client:
             try:
@@ -121,7 +120,7 @@ def flush_lines(
             return
     refused = 0
     try:
-        with _on_outbox(way) as client:
+        with way.connect(outbox_folder()) as client:
             for line, outcome in flush(client):
                 if isinstance(outcome, Refused):
                     refused += 1
@@ -155,15 +154,8 @@ app.add_typer(outbox_app)
 
 def _outbox(account: str) -> "Outbox":
     from securechat.client.outbox import Outbox
-    from securechat.client.sending import LOCK_SECONDS
 
-    return Outbox(outbox_folder(), account, seconds=LOCK_SECONDS)
-
-
-def _on_outbox(way: WayIn) -> "Client":
-    from securechat.client.sending import LOCK_SECONDS
-
-    return way.connect(outbox_folder(), lock_seconds=LOCK_SECONDS)
+    return Outbox(outbox_folder(), account)
 
 
 def _read_text() -> str:

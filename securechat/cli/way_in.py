@@ -53,12 +53,12 @@ class WayIn:
             address = profiles.get(profiles.chosen(self._profile)).address
         return f"{address.username}@{address}"
 
-    def connect(self, outbox: Path | None = None, *, lock_seconds: float = 0.0, outage: float = math.inf) -> "Client":
-        """Come in; `outbox` is a folder, and waits so long for another process to give it back; `outage` is how long it
-        tries to come back after a loss. Raises what `reach` does."""
+    def connect(self, outbox: Path | None = None, *, outage: float = math.inf) -> "Client":
+        """Come in; `outbox` is a folder, `outage` is how long it tries to come back after a loss. Raises what `reach`
+        does."""
         from securechat.client.timeouts import Timeouts
 
-        timeouts = Timeouts(outbox=lock_seconds, outage=outage)
+        timeouts = Timeouts(outage=outage)
         client = reach(
             self._server,
             self._profile,

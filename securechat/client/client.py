@@ -160,7 +160,7 @@ class Client:
         timeouts: Timeouts,
     ) -> Self:
         require_verifying(context)
-        kept = Outbox(outbox, f"{address.username}@{address}", seconds=timeouts.outbox) if outbox else None
+        kept = Outbox(outbox, f"{address.username}@{address}") if outbox else None
         bell = Bell()
         exchange = Exchange(bell.ring, kept)
         connection = Connection(address, context, authority, timeouts, exchange, bell)

@@ -1,7 +1,8 @@
 """What was said and is not yet known to be stored, on disk: it outlives the client, and is sent again under its ids.
 
-One file for one account at one server, and one process that writes it (SQLite, with a lock that others meet). A line
-is on disk before it is sent. It knows nothing of connections.
+One file for one account at one server (SQLite), for all its clients at once. A line is on disk, with its id, before it
+is sent; so where two clients send it, they do so under one id, and the server stores it once. It knows nothing of
+connections.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Final
 import msgspec
 
 from securechat.errors import OutboxUnusable
+from securechat.files import locked
 from securechat.limits import CLIENT_OUTBOX
 
 SCHEMA: Final = """
@@ -32,6 +34,9 @@ CREATE TABLE IF NOT EXISTS lines (
 
 
 SUFFIX: Final = ".outbox"
+
+BUSY_SECONDS: Final = 30.0
+"""How long one client waits while another one writes, which takes as long as an fsync."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -56,31 +61,33 @@ def accounts_in(folder: Path) -> list[str]:
 class Outbox:
     """The outbox of `account` (`alice@host:port`) in a folder, made if it is not there; usable from every thread."""
 
-    def __init__(self, folder: Path, account: str, *, seconds: float = 0.0) -> None:
-        """Waits so many seconds where another client has the outbox open.
-
-        Raises OutboxUnusable when it still has, or the folder cannot be used."""
+    def __init__(self, folder: Path, account: str) -> None:
+        """Raises OutboxUnusable where the folder or the file cannot be used."""
         self._path = folder / f"{urllib.parse.quote(account, safe='@')}{SUFFIX}"
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # SQLite gives the files beside it the same mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-            self._connection = sqlite3.connect(
-                self._path, timeout=seconds, isolation_level=None, check_same_thread=False, cached_statements=16
-            )
+            with locked(self._path):  # two that both make it are in each other's way
+                self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from None
+
+    def _open(self) -> sqlite3.Connection:
+        # SQLite gives the files beside it the same mode. One that is there is not opened: to close it would take
+        # SQLite's locks from another client in this process (fcntl(2): a process has one set of them for a file).
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
         try:
-            # The lock is taken with the first write, and kept.
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.execute("BEGIN EXCLUSIVE")
-            self._connection.execute(SCHEMA)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._unusable(error) from None
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute(SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
     def lines(self) -> list[Line]:
         """All lines in the order in which they were said."""
@@ -89,8 +96,11 @@ class Outbox:
             return [Line(*row) for row in self._connection.execute(query)]
 
     def add(self, line: Line) -> None:
-        """Keep a line; when this returns, a power cut takes nothing back. Raises SecurechatError where that fails."""
-        query = "INSERT OR REPLACE INTO lines (id, room, text, reply_to) VALUES (?, ?, ?, ?)"
+        """Keep a line; when this returns, a power cut takes nothing back. One that was refused waits again then, and
+        no line takes the place of another under its id. Raises SecurechatError where that fails."""
+        query = """
+            INSERT INTO lines (id, room, text, reply_to) VALUES (?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET code = '', reason = ''"""
         with self._lock:
             try:
                 self._connection.execute(query, (line.id, line.room, line.text, line.reply_to))
@@ -106,7 +116,7 @@ class Outbox:
             try:
                 # It is no loss if a power cut takes this back: it need not wait for the disk.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._connection.execute("BEGIN")
+                self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany("DELETE FROM lines WHERE id = ?", ((id,) for id in stored))
                 self._connection.executemany(
                     "UPDATE lines SET code = ?, reason = ? WHERE id = ?", ((code, why, id) for id, code, why in failed)
@@ -139,7 +149,4 @@ class Outbox:
             self._connection.close()
 
     def _unusable(self, error: Exception) -> OutboxUnusable:
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            what = f"Another client uses the outbox {self._path}."
-            return OutboxUnusable(what, hint="End it, or give this one another folder.")
         return OutboxUnusable(f"The outbox {self._path} cannot be used: {error}.")

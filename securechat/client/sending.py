@@ -4,7 +4,6 @@ waits in an outbox for a later run. It knows no terminal and no command line.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Final
 
 from securechat.client import text
 from securechat.client.client import Client
@@ -14,9 +13,6 @@ from securechat.client.pending import Pending, Receipt
 from securechat.errors import Code, Queued, Refused, SecurechatError, Unreachable
 from securechat.limits import CLIENT_OUTBOX
 from securechat.protocols.frames import Join, Joined
-
-LOCK_SECONDS: Final = 30.0
-"""How long a script waits for another one that uses the same outbox: as long as that one waits for an answer."""
 
 
 def say(client: Client, line: Line) -> Receipt:

@@ -33,8 +33,5 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     retry_most: float = 30.0
     """For the longest wait between two tries, unless the server asks for a longer one."""
 
-    outbox: float = 0.0
-    """For another client to give the outbox back."""
-
     outage: float = math.inf
     """For the way back, all tries together; then the client gives up."""

@@ -7,12 +7,16 @@ import sys
 
 import pytest
 
+from securechat.certificates import client_context
+from securechat.client.client import Client
 from securechat.client.outbox import Line, Outbox
 from securechat.client.profiles import state_folder
+from securechat.client.timeouts import Timeouts
 from securechat.limits import CLIENT_OUTBOX
+from securechat.protocols.frames import Join, Joined
 from securechat.server.server import Server
 from tests.cli.commands import Commands
-from tests.server.support import DEADLINE, peer, running_server
+from tests.server.support import DEADLINE, PASSWORD, peer, running_server
 
 
 @pytest.fixture
@@ -105,6 +109,30 @@ def test_what_cannot_be_sent_waits_and_is_sent_later_in_its_order(unreachable: C
         with peer(server, "alice") as alice:
             alice.send({"type": "history", "room": "lobby"})
             assert [record.get("text") for record in alice.expect("page")["records"]] == [None, "one", "three"]
+
+
+def test_a_client_that_is_open_has_the_outbox_too_and_a_line_that_both_send_is_stored_once(commands: Commands) -> None:
+    with running_server(commands.home) as server:
+        port = commands.port = server.port
+        ca, outbox = commands.home / "certs" / "ca.pem", state_folder() / "outbox"
+        often = Timeouts(retry=0.05, retry_most=0.1)
+        client = Client.connect("localhost", port, client_context(ca), "alice", PASSWORD, outbox=outbox, timeouts=often)
+        client.request(Join(room="lobby"), Joined)
+        assert commands.at("send", "lobby", "beside it", "--queue") == (0, "lobby 2\n", "")
+        server.stop()
+        dark = client.send("lobby", "in the dark", id="dark")
+        assert commands.at("send", "lobby", "and I", "--id", "too", "--queue")[0] == 75
+        assert [line.split("  ")[1] for line in commands("outbox", "list")[1].splitlines()] == ["dark", "too"]
+    with client, running_server(commands.home, port=port) as server:
+        code, out, _ = commands.at("outbox", "flush")
+        # The client may have been there first.
+        assert (code, out.splitlines()[-1], dark.wait(DEADLINE).seq) == (0, "lobby 4", 3)
+        assert commands("outbox", "list")[1] == ""
+        with peer(server, "bob") as bob:
+            bob.send({"type": "join", "room": "lobby"})
+            bob.send({"type": "history", "room": "lobby", "after": 1})
+            texts = [record.get("text") for record in bob.expect("page")["records"]]
+    assert texts == ["beside it", "in the dark", "and I", None]
 
 
 def test_the_profile_in_use_says_where_and_as_whom(served: Server, commands: Commands) -> None:

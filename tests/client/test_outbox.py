@@ -30,6 +30,17 @@ for number in range(3):
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+KEEP = """
+import sys
+from pathlib import Path
+from securechat.client.outbox import Line, Outbox
+box = Outbox(Path(sys.argv[1]), "alice@localhost:7443")
+for number in range(4):
+    box.add(Line(f"{sys.argv[2]}-{number}", "lobby", "text"))
+box.settle([f"{sys.argv[2]}-{number}" for number in (0, 2)])
+box.close()
+"""
+
 
 def connect(server: ScriptedServer, tmp_path: Path) -> Client:
     context = client_context(authority_file(tmp_path))
@@ -128,23 +139,40 @@ def test_the_same_id_is_on_its_way_once(tmp_path: Path) -> None:
         assert first.wait(DEADLINE).seq == 1
 
 
-def test_an_outbox_is_for_its_owner_and_for_one_client_at_a_time(tmp_path: Path) -> None:
+def test_an_outbox_is_for_its_owner_and_for_all_its_clients_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
     before = os.umask(0)
     try:
-        box = Outbox(tmp_path / "new" / "folder", "alice@[::1]:7443")
+        box = Outbox(folder, "alice@[::1]:7443")
     finally:
         os.umask(before)
     box.add(Line("a", "lobby", "secret words"))
-    assert stat.S_IMODE((tmp_path / "new" / "folder").stat().st_mode) == 0o700
-    for path in (tmp_path / "new" / "folder").iterdir():
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "secret words" not in repr(box.lines())
-    with pytest.raises(SecurechatError, match="Another client uses the outbox"):
-        Outbox(tmp_path / "new" / "folder", "alice@[::1]:7443")
-    Outbox(tmp_path / "new" / "folder", "bob@[::1]:7443").close()
+    other = Outbox(folder, "alice@[::1]:7443")
+    other.add(Line("b", "lobby", "more"))
+    other.add(Line("a", "lobby", "under an id that is taken"))
+    other.settle([], [("a", "not-member", "No.")])
+    assert box.lines() == [Line("a", "lobby", "secret words", 0, "not-member", "No."), Line("b", "lobby", "more")]
+    other.close()
+    box.add(Line("a", "lobby", "secret words"))
+    assert box.lines()[0] == Line("a", "lobby", "secret words"), "it waits again"
+    of_bob = Outbox(folder, "bob@[::1]:7443")
+    assert of_bob.lines() == []
+    of_bob.close()
     box.close()
     with pytest.raises(SecurechatError, match="cannot be used"):
-        box.add(Line("b", "lobby", "too late"))
+        box.add(Line("c", "lobby", "too late"))
+
+
+def test_clients_that_make_an_outbox_at_once_and_write_it_at_once_lose_nothing(tmp_path: Path) -> None:
+    many = [subprocess.Popen([sys.executable, "-c", KEEP, str(tmp_path), str(who)]) for who in range(3)]
+    assert [one.wait(DEADLINE) for one in many] == [0] * 3
+    box = Outbox(tmp_path, "alice@localhost:7443")
+    assert sorted(line.id for line in box.lines()) == sorted(f"{who}-{number}" for who in range(3) for number in (1, 3))
+    box.close()
 
 
 def test_an_outbox_where_none_can_be_is_told(tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def test_the_terminal_is_as_it_was_and_what_is_not_stored_is_told(
         assert "Traceback" not in "\n".join(screen.lines)
 
 
-def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next(tmp_path: Path) -> None:
+def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = make_home(tmp_path / "home")
     outbox = Path(os.environ["XDG_STATE_HOME"]) / "securechat" / "outbox"
 
@@ -151,8 +153,11 @@ def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_on
         first = alice(server.port)
         with first:
             first.wait_for("alice joined.")
-            with alice(server.port, "--plain") as second:
-                second.wait_for("Another client uses the outbox", "What is not stored when this client ends is lost.")
+            with monkeypatch.context() as patch:
+                patch.setenv("XDG_STATE_HOME", str(home / "credentials"))  # a file
+                second = alice(server.port, "--plain")
+            with second:
+                second.wait_for("/credentials/", "cannot be used", "What is not stored when this client ends is lost.")
                 second.type("\x04")
                 assert second.end() == 0
                 assert sum("Password of" in line for line in second.lines) == 1
