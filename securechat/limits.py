@@ -239,8 +239,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     search_queue: Count = 1_000
     """Searches waiting for the searching worker; past it, `too-many-requests`."""
 
-    recent_bytes: Count = 16_777_216
-    """The newest records of active rooms that are kept in memory, so that many who come back at once read no disk."""
+    shared_bytes: Count = 33_554_432
+    """Pages that were read for somebody who catches up and are kept in memory, encoded, so that many who come back at
+    once read them once; that which nobody has asked for in the longest time is forgotten first."""
 
     stop_seconds: Seconds = 4.0
     """From SIGTERM to the end, whatever the peers do."""

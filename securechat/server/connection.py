@@ -92,6 +92,7 @@ class Connection:
         "certificate",
         "frame_began",
         "heard",
+        "is_awaited",
         "protocol",
         "queued",
         "scheduled",
@@ -122,6 +123,8 @@ class Connection:
         """The client certificate that the peer has proven to be its own, in DER form."""
         self.protocol = NativeProtocol(owner.limits.line_bytes)
         self.queued = 0
+        self.is_awaited = False
+        """Whether the session waits for room in the queue."""
         self.heard = 0.0
         self.frame_began: float | None = None
         self.session: Listening | None = None
@@ -209,9 +212,12 @@ class Connection:
             return
         if self._phase is FLUSHING and not self.queued:
             self._say_goodbye()
-        elif was_full and self._phase is OPEN and self.session:
-            self.session.drained()
-            self.hear()
+        elif self._phase is OPEN and self.session:
+            if self.is_awaited and self.queued <= self._owner.limits.queue_bytes // 2:
+                self.is_awaited = False
+                self.session.drained()
+            if was_full:
+                self.hear()
         if self._write_waits_for or was_blocked:
             self._watch()
 

@@ -13,9 +13,11 @@ import msgspec
 from securechat.chat.model import Grant, Mark, Proposal, Record, Revoke
 from securechat.chat.names import is_direct, shown_room
 from securechat.journal.journal import Batch
+from securechat.limits import SAFE_INTEGER
 from securechat.protocols import records
 from securechat.protocols.native import NativeProtocol
 from securechat.protocols.records import AnyRecord
+from securechat.server.shared_pages import Look
 
 if TYPE_CHECKING:
     from securechat.server.session import Session
@@ -54,6 +56,17 @@ class Subscription:
         self.last: int | None = None
         """The record that ended the membership, where one has: it is read up to that one."""
         self.reading = Reading.BEHIND
+
+    def lacks(self, base: int) -> tuple[Look, int, int]:
+        """What it is to read next: how it is encoded, after which record, and up to which at most.
+
+        Records up to `base` are gone with their time.
+        """
+        cursor = max(self.cursor, base)
+        replay = cursor < self.replay_to
+        viewer = self.session.username if is_direct(self.room) else ""
+        upto = self.replay_to if replay else SAFE_INTEGER
+        return Look(self.room, viewer, replay), cursor, upto if self.last is None else min(upto, self.last)
 
 
 def text_of_bytes(data: bytes) -> str:
@@ -96,11 +109,14 @@ def record_event(record: Record, viewer: str, *, replay: bool = False) -> AnyRec
             return records.ArchiveRecord(**common)
 
 
-def encode_records(page: Iterable[Record], viewer: str, replay_to: int = 0) -> bytes:
-    """Records as the bytes in which `viewer` is told of them; those up to `replay_to` are marked as a replay."""
-    return b"".join(
-        NativeProtocol.encode(record_event(record, viewer, replay=record.seq <= replay_to)) for record in page
-    )
+def encode_record(record: Record, viewer: str, *, replay: bool = False) -> bytes:
+    """A record as the bytes in which `viewer` is told of it."""
+    return NativeProtocol.encode(record_event(record, viewer, replay=replay))
+
+
+def encode_records(page: Iterable[Record], viewer: str) -> bytes:
+    """New records as the bytes in which `viewer` is told of them."""
+    return b"".join(encode_record(record, viewer) for record in page)
 
 
 class Delivery:

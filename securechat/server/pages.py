@@ -5,7 +5,6 @@ Each function returns the work; it runs on a worker's thread with that worker's 
 """
 
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,10 +16,8 @@ from securechat.journal.search import Searcher
 from securechat.limits import PAGE_RECORDS
 from securechat.protocols.frames import Found, History, Hit, Page, Search
 from securechat.protocols.native import NativeProtocol
-from securechat.server.fanout import Subscription, encode_records, record_event, text_of_bytes
-
-if TYPE_CHECKING:
-    from securechat.server.recent import Recent
+from securechat.server.fanout import encode_record, record_event, text_of_bytes
+from securechat.server.shared_pages import Look, SharedPages, run_of
 
 
 class Finder:
@@ -65,27 +62,32 @@ def _before(reader: Reader, room: Room, seq: int) -> bytes:
     return room.base_hash if seq - 1 == room.base and room.base else start(room.name)
 
 
-def read_on(subscription: Subscription, recent: "Recent", max_bytes: int) -> Callable[[Reader], tuple[bytes, int]]:
-    """The next records after the subscription's cursor, encoded one by one, and the cursor behind them.
+def read_on(
+    shared: SharedPages, look: Look, cursor: int, upto: int, max_bytes: int
+) -> Callable[[Reader], tuple[bytes, int]]:
+    """The next records after the cursor, but none after `upto`, encoded one by one, and the cursor behind them.
 
     Where all of them are gone with their time, nothing is encoded, and the cursor is behind what is gone.
     """
-    room, cursor, replay_to = subscription.room, subscription.cursor, subscription.replay_to
-    last = subscription.last
-    before = None if last is None else last + 1
-    viewer = subscription.session.username
 
     def work(reader: Reader) -> tuple[bytes, int]:
-        records = recent.after(room, cursor, PAGE_RECORDS, max_bytes) if before is None else None
-        if records is None:
-            records = reader.page(room, after=cursor, before=before, limit=PAGE_RECORDS, max_bytes=max_bytes).records
+        found = shared.after(look, cursor, upto)  # another may have read it since this was asked for
+        if found:
+            return found
+        forgotten = shared.forgotten
+        next_start = shared.next_start(look, cursor)
+        before = None if next_start is None else next_start + 1
+        records = reader.page(look.room, after=cursor, before=before, limit=PAGE_RECORDS, max_bytes=max_bytes).records
         if not records:
             # The base is read after the page: what has expired between the two was not on the page either.
-            base = reader.base(room)
+            base = reader.base(look.room)
             if base <= cursor:
                 raise LookupError(f"no record after {cursor} where there should be one")
-            return b"", base if last is None else min(base, last)
-        return encode_records(records, viewer, replay_to), records[-1].seq
+            return b"", min(base, upto)
+        lines = [encode_record(record, look.viewer, replay=look.replay) for record in records]
+        run = run_of(look, cursor, records[0].seq, lines)
+        shared.add(run, forgotten)
+        return run.after(cursor, upto) if run.first <= upto else (b"", upto)
 
     return work
 

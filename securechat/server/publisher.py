@@ -41,7 +41,9 @@ class Publisher:
             if isinstance(origin, Waiting):
                 origin.decided(outcome)
         if self._services and batch.records:
-            self._services.recent.add(batch.records)
+            for room, records in batch.records.items():
+                if any(record.kind == "delete" for record in records):
+                    self._services.shared_pages.forget(room)  # what is erased must not live on there
             self._follow()
         self._number += 1
         delivery = Delivery(batch)

@@ -31,9 +31,13 @@ from securechat.server.own_account import session_name
 from securechat.server.salts import Salts
 from securechat.server.services import Services
 from securechat.server.session import Session
+from securechat.server.subscriptions import Subscriptions
 from securechat.server.survey import ConnectionState
 
 Arguments = TypeVarTuple("Arguments")
+
+PAGES_A_TURN = 4
+"""Pages queued for those who are behind before those who are level have their turn: a megabyte at most, by default."""
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class Reactor:
         self._proposals: list[Submission] = []
         self._handed: collections.deque[tuple[float, int]] = collections.deque()
         """When how many proposals were handed to the journal that have no answer yet: answers come in their order."""
+        self._behind: collections.deque[Subscriptions] = collections.deque()
         self._batch_number = 0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name=f"reactor-{number}")
@@ -182,6 +187,10 @@ class Reactor:
         else:
             self._selector.register(connection, mask, connection)
 
+    def page_later(self, subscriptions: Subscriptions) -> None:
+        """Let this session read on when it is its turn among those who are behind."""
+        self._behind.append(subscriptions)
+
     def flush_later(self, connection: Connection) -> None:
         """Write this connection's queue at the end of the turn."""
         self._dirty.append(connection)
@@ -238,7 +247,7 @@ class Reactor:
             self._far.close()
 
     def _turn(self) -> None:
-        busy = self._notes or self._dirty or self._proposals
+        busy = self._notes or self._dirty or self._proposals or self._behind
         for key, mask in self._selector.select(0 if busy else self._until_timer()):
             connection = key.data
             if connection is None:
@@ -251,6 +260,7 @@ class Reactor:
         self._take_notes()
         self._run_timers()
         self._submit()
+        self._page()
         self._flush()
 
     def _until_timer(self) -> float | None:
@@ -287,6 +297,11 @@ class Reactor:
                 self._tell_outcome(submission.origin, self.services.refusal())
         else:
             self._handed.append((time.monotonic(), len(proposals)))
+
+    def _page(self) -> None:
+        for _ in range(min(len(self._behind), PAGES_A_TURN)):
+            subscriptions = self._behind.popleft()
+            self._guard(subscriptions.session.connection, subscriptions.page)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []

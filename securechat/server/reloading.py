@@ -18,7 +18,7 @@ _LIMITS_AT_START: Final = (
     "hash_queue",
     "read_queue",
     "search_queue",
-    "recent_bytes",
+    "shared_bytes",
     "stop_seconds",
 )
 

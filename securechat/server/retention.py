@@ -8,7 +8,7 @@ from securechat.config import Config
 from securechat.journal.journal import Journal, Submission
 from securechat.journal.reader import Reader
 from securechat.limits import EXPIRED_AT_ONCE
-from securechat.server.recent import Recent
+from securechat.server.shared_pages import SharedPages
 
 DAY = 86_400_000
 """Milliseconds."""
@@ -17,11 +17,11 @@ DAY = 86_400_000
 class Retention:
     """Looks for records that are older than their room keeps them; for one thread, that of the reader."""
 
-    def __init__(self, reader: Reader, journal: Journal, config: Callable[[], Config], recent: Recent) -> None:
+    def __init__(self, reader: Reader, journal: Journal, config: Callable[[], Config], shared: SharedPages) -> None:
         self._reader = reader
         self._journal = journal
         self._config = config
-        self._recent = recent
+        self._shared = shared
 
     def sweep(self, now: int) -> bool:
         """Have one step erased in each room that has old records; whether any had. `now` is in milliseconds since 1970.
@@ -35,5 +35,5 @@ class Retention:
             upto = self._reader.older(room.name, now - days * DAY, EXPIRED_AT_ONCE) if days else 0
             if upto > room.base:
                 steps.append(Submission(Expire(room.name, upto), None))
-                self._recent.forget(room.name)
+                self._shared.forget(room.name)
         return bool(steps) and self._journal.submit(steps)

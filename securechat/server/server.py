@@ -179,7 +179,7 @@ class Server:
             services.trail,
             services.end_logins,
             store.reader,
-            lambda reader: Retention(reader, journal, lambda: services.config, services.recent),
+            lambda reader: Retention(reader, journal, lambda: services.config, services.shared_pages),
             self._each_second,
         )
         listener = self._listener = Listener(listening, services.reactors, services)

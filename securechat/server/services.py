@@ -17,7 +17,7 @@ from securechat.protocols.frames import Bye
 from securechat.server.certificate import ServerCertificate
 from securechat.server.pages import Finder
 from securechat.server.presence import Presence
-from securechat.server.recent import Recent
+from securechat.server.shared_pages import SharedPages
 from securechat.server.strangers import Strangers
 from securechat.server.trail import Trail
 from securechat.server.workers import Workers
@@ -57,7 +57,7 @@ class Services:
         self.presence = Presence(self.announce)
         self.throttle = Throttle(config.limits.login_waits)
         self.strangers = Strangers(config.limits.strangers, config.limits.strangers_per_address)
-        self.recent = Recent(config.limits.recent_bytes)
+        self.shared_pages = SharedPages(config.limits.shared_bytes)
         self.reactors: Sequence[Reactor] = ()
         self._connections = 0
         self._lock = threading.Lock()

@@ -21,13 +21,15 @@ class Subscriptions:
     """The subscriptions of one session."""
 
     def __init__(self, session: "Session") -> None:
-        self._session = session
+        self.session = session
         self._live = session.reactor.live
         self._services = session.reactor.services
+        self._shared = self._services.shared_pages
         self._page_bytes = session.reactor.limits.page_bytes
         self._all: dict[str, Subscription] = {}
         self._behind: dict[str, Subscription] = {}
         self._paging = False
+        self._is_due = False
 
     def __contains__(self, room: str) -> bool:
         return room in self._all
@@ -44,7 +46,7 @@ class Subscriptions:
         """
         self.end(room)
         old = self._services.view.rooms[room].head if replay_to is None else replay_to
-        subscription = self._all[room] = Subscription(self._session, room, cursor, old)
+        subscription = self._all[room] = Subscription(self.session, room, cursor, old)
         self._level_or_wait(subscription)
         self.read_on()
 
@@ -85,15 +87,31 @@ class Subscriptions:
         self.read_on()
 
     def read_on(self) -> None:
-        """Have the next page read for a subscription that is behind, if the connection's queue has room for it."""
-        session = self._session
+        """Have the next page queued, when it is this session's turn, for a subscription that is behind."""
         # One page at a time for a session: so the workers' queue, twice as long as connections are many, is never full.
-        if not self._behind or self._paging or session.connection.queued > session.queue_bytes // 2:
+        if self._behind and not self._paging and not self._is_due:
+            self._is_due = True
+            self.session.reactor.page_later(self)
+
+    def page(self) -> None:
+        """Queue the next page for a subscription that is behind, or have it read, if the queue has room for it."""
+        self._is_due = False
+        session = self.session
+        if not self._behind:
+            return
+        if session.connection.queued > session.queue_bytes // 2:
+            session.connection.is_awaited = True
             return
         subscription = self._behind.pop(next(iter(self._behind)))
+        lacks = subscription.lacks(self._services.view.rooms[subscription.room].base)
+        found = self._shared.after(*lacks)
+        if found:
+            self._take(subscription, *found)
+            self.read_on()
+            return
         subscription.reading = Reading.PAGING
         self._paging = True
-        work = read_on(subscription, self._services.recent, self._page_bytes)
+        work = read_on(self._shared, *lacks, self._page_bytes)
         deliver = session.on_its_thread(lambda page: self._paged(subscription, page))
         if not self._services.reading.submit(work, deliver):
             session.give_up(Code.TOO_MANY_REQUESTS, "Too many are reading at once.")
@@ -101,8 +119,8 @@ class Subscriptions:
     def _paged(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
         self._paging = False
         if isinstance(page, Exception):
-            log.error("records could not be read: %s", page, extra=self._session.who())
-            self._session.give_up(Code.STORAGE, "The server cannot read its store.")
+            log.error("records could not be read: %s", page, extra=self.session.who())
+            self.session.give_up(Code.STORAGE, "The server cannot read its store.")
             return
         if self._all.get(subscription.room) is subscription:  # else it ended, or began anew from another cursor
             self._take(subscription, *page)
@@ -115,7 +133,7 @@ class Subscriptions:
             return
         subscription.cursor = cursor
         if data:  # else all of it was gone with its time
-            self._session.connection.queue(data)
+            self.session.connection.queue(data)
         if cursor == last:
             self.end(subscription.room)
         else:

@@ -25,7 +25,7 @@ def test_old_records_go_in_rooms_that_do_not_keep_them_and_stay_in_others(home: 
                 last = alice.say("old", id=f"{room}-1", room=room)
             services = server.services
             with closing(Reader(home / "chat.db")) as reader:
-                retention = Retention(reader, services.journal, lambda: config, services.recent)
+                retention = Retention(reader, services.journal, lambda: config, services.shared_pages)
                 assert not retention.sweep(last["time"] + 6 * DAY)
                 assert retention.sweep(last["time"] + 10 * DAY)
                 alice.send({"type": "history", "room": "week"})

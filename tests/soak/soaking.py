@@ -23,10 +23,10 @@ ROOMS_EACH: Final = 2
 SETTINGS: Final = f"""\
 [limits]
 requests_a_second = {RATE}
-# Slow readers are to fall behind soon; what is kept for them, and of the newest records, is to be full in the warm-up.
+# Slow readers are to fall behind soon; what is kept for them is to be full in the warm-up.
 queue_bytes = 16384
 page_bytes = 32768
-recent_bytes = 1048576
+shared_bytes = 1048576
 """
 
 READING: Final[Sequence[Reading]] = ("slowly", "with stops", *(("at once",) * 8))
