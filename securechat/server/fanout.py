@@ -57,16 +57,12 @@ class Subscription:
         """The record that ended the membership, where one has: it is read up to that one."""
         self.reading = Reading.BEHIND
 
-    def lacks(self, base: int) -> tuple[Look, int, int]:
-        """What it is to read next: how it is encoded, after which record, and up to which at most.
-
-        Records up to `base` are gone with their time.
-        """
-        cursor = max(self.cursor, base)
-        replay = cursor < self.replay_to
+    def lacks(self) -> tuple[Look, int, int]:
+        """What it is to read next: how it is encoded, after which record, and up to which at most."""
+        replay = self.cursor < self.replay_to
         viewer = self.session.username if is_direct(self.room) else ""
         upto = self.replay_to if replay else SAFE_INTEGER
-        return Look(self.room, viewer, replay), cursor, upto if self.last is None else min(upto, self.last)
+        return Look(self.room, viewer, replay), self.cursor, upto if self.last is None else min(upto, self.last)
 
 
 def text_of_bytes(data: bytes) -> str:

@@ -103,8 +103,10 @@ class Subscriptions:
             session.connection.is_awaited = True
             return
         subscription = self._behind.pop(next(iter(self._behind)))
-        lacks = subscription.lacks(self._services.view.rooms[subscription.room].base)
-        found = self._shared.after(*lacks)
+        base = self._services.view.rooms[subscription.room].base
+        lacks = subscription.lacks()
+        # What is gone with its time is passed over, also where it is still at hand.
+        found = (b"", min(base, lacks[-1])) if subscription.cursor < base else self._shared.after(*lacks)
         if found:
             self._take(subscription, *found)
             self.read_on()

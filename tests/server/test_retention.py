@@ -38,6 +38,10 @@ def test_old_records_go_in_rooms_that_do_not_keep_them_and_stay_in_others(home: 
                 assert not retention.sweep(last["time"] + LATER)
                 # Whoever comes back to a room of which nothing is left hears what is new.
                 alice.send({"type": "subscribe", "room": "month", "after": 0})
+                with peer(server, "alice") as back:  # by then the page that is to be read has been looked for
+                    back.send({"type": "sync", "after": {"month": 0}})
+                    back.send({"type": "history", "room": "month"})
+                    assert back.expect("page")["records"] == []
                 assert alice.say("new", id="month-2", room="month")["seq"] == last["seq"] + 1
                 assert alice.expect("message")["text"] == "new"
             alice.send({"type": "history", "room": "lobby"})
