@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from securechat.accounts.credentials import Account, CredentialFile
+from securechat.accounts.credentials import Account, AccountChange, CredentialFile
 from securechat.accounts.passwords import check_new, decoy, hash_password, needs_rehash, verify
 from securechat.errors import CredentialError, SecurechatError
 
@@ -72,20 +72,14 @@ class Authenticator:
         stays in force, and the file is tried again at each call.
         """
         with self._in_step:
-            stamp = self._file.stamp()
-            if stamp == self._stamp:
-                self._reported = None
-                return frozenset()
-            try:
-                accounts = self._file.load()
-            except CredentialError as error:
-                if self._reported == (stamp, str(error)):
-                    return frozenset()
-                self._reported = (stamp, str(error))
-                raise
-            before, self._accounts = self._accounts, accounts
-            self._stamp, self._reported = stamp, None
-        return frozenset(name for name, account in before.items() if _has_ended(account, accounts.get(name)))
+            return self._follow()
+
+    def make(self, change: AccountChange) -> frozenset[str]:
+        """Make a change of the file, which is in force when this returns; the names whose sessions must end, as
+        `refresh` gives them. Raises NotFound, AlreadyExists, LastAdmin and CredentialError, and nothing has changed."""
+        with self._in_step:
+            self._file.make(change)
+            return self._follow()
 
     def add(self, account: Account) -> None:
         """Add an account, which may log in at once. Raises AlreadyExists if the name is taken, CredentialError."""
@@ -104,6 +98,22 @@ class Authenticator:
             return False
         check_new(new, username)
         return self._replace_hash(account, hash_password(new))
+
+    def _follow(self) -> frozenset[str]:
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            self._reported = None
+            return frozenset()
+        try:
+            accounts = self._file.load()
+        except CredentialError as error:
+            if self._reported == (stamp, str(error)):
+                return frozenset()
+            self._reported = (stamp, str(error))
+            raise
+        before, self._accounts = self._accounts, accounts
+        self._stamp, self._reported = stamp, None
+        return frozenset(name for name, account in before.items() if _has_ended(account, accounts.get(name)))
 
     def _replace_hash(self, account: Account, stored: str) -> bool:
         with self._in_step:

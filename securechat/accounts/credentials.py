@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias, assert_never, cast, get_args
 
 from securechat.accounts.passwords import check_stored
 from securechat.chat.model import Role
@@ -45,6 +45,26 @@ class Account:
     def active(self) -> bool:
         """Whether this account may log in."""
         return self.state == "active"
+
+
+Act: TypeAlias = Literal["add", "passwd", "enable", "disable", "admin", "member", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What an operator does to an account: `role` and `state` count where one is added, `password` (its hash as a PHC
+    string) there and for `passwd`."""
+
+    act: Act
+    name: str
+    role: Role = "member"
+    state: State = "active"
+    password: str = field(default="", repr=False)
+
+    @property
+    def ends_logins(self) -> bool:
+        """Whether nobody is to stay logged in as this account."""
+        return self.act in ("passwd", "disable", "remove")
 
 
 def format_accounts(accounts: Iterable[Account]) -> bytes:
@@ -102,6 +122,24 @@ class CredentialFile:
     def stamp(self) -> Stamp | None:
         """A value that changes when the file does; None when there is none to be seen."""
         return stamp(self.path)
+
+    def make(self, change: AccountChange) -> None:
+        """Make this change. Raises what the method for it does."""
+        match change.act:
+            case "add":
+                self.add(Account(change.name, change.role, change.state, change.password))
+            case "passwd":
+                self.set_password(change.name, change.password)
+            case "enable":
+                self.set_state(change.name, "active")
+            case "disable":
+                self.set_state(change.name, "disabled")
+            case "admin" | "member":
+                self.set_role(change.name, change.act)
+            case "remove":
+                self.remove(change.name)
+            case _:
+                assert_never(change.act)
 
     def add(self, account: Account) -> None:
         """Add an account, and make the file if there is none. Raises AlreadyExists if the name is taken."""

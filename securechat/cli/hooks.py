@@ -1,5 +1,6 @@
 """`securechat hook …`: webhooks, by which other services say something in a room. It knows no HTTP."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -34,26 +35,27 @@ def add_hook(
     Whoever has the token can say something in the room with POST /hook/TOKEN on the server's http_port, as an account
     of the hook's name, which nobody can log in to.
     """
-    from securechat.accounts.credentials import Account, CredentialFile
+    from securechat.accounts.credentials import AccountChange
     from securechat.accounts.hooks import Hook
     from securechat.accounts.passwords import generate, hash_password
     from securechat.accounts.tokens import hash_token, new_token
     from securechat.chat.names import NAME_RULE, is_username
     from securechat.config import load_config
     from securechat.errors import SecurechatError, UsageError
+    from securechat.server.operating import change_account
 
     if not is_username(name):
         raise UsageError(f"No hook can be called {name!a}.", hint=f"Its name is {NAME_RULE}.")
     existing_room(home, room)
-    accounts, token = CredentialFile(home / "credentials"), new_token()
-    accounts.add(Account(name, "member", "hook", hash_password(generate())))
+    config, token = load_config(home, os.environ, {}), new_token()
+    change_account(home, config, AccountChange("add", name, state="hook", password=hash_password(generate())))
     try:
         propose_for_operator(home, "invite", room, target=name)
         _file(home).add(Hook(name, room, hash_token(token)))
     except SecurechatError:
-        accounts.remove(name)
+        change_account(home, config, AccountChange("remove", name))
         raise
-    port = load_config(home, os.environ, {}).http_port
+    port = config.http_port
     if as_json:
         typer.echo(json.dumps({"name": name, "room": room, "token": token, "http_port": port}))
         return
@@ -79,18 +81,16 @@ def list_hooks(as_json: Json = False, home: Home = Path()) -> None:
 @hook_app.command("remove")
 def remove_hook(name: Name, home: Home = Path()) -> None:
     """Remove a webhook and its account; what it said stays."""
-    from securechat.accounts.credentials import CredentialFile
+    from securechat.accounts.credentials import AccountChange, CredentialFile
+    from securechat.config import load_config
     from securechat.errors import NotFound
+    from securechat.server.operating import change_account
 
     hook = _file(home).remove(name)
-    for undo in (
-        lambda: propose_for_operator(home, "kick", hook.room, target=name),
-        lambda: CredentialFile(home / "credentials").remove(name),
-    ):
-        try:
-            undo()
-        except NotFound:
-            continue  # it was kicked, or its account removed, before
+    with contextlib.suppress(NotFound):  # it was kicked before
+        propose_for_operator(home, "kick", hook.room, target=name)
+    if name in CredentialFile(home / "credentials").load():
+        change_account(home, load_config(home, os.environ, {}), AccountChange("remove", name))
     typer.echo(f"The hook {name} is removed.", err=True)
 
 

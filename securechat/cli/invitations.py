@@ -11,7 +11,7 @@ import typer
 
 from securechat.cli.app import Group, app
 from securechat.cli.options import Home, Json, seconds
-from securechat.errors import NotFound, SecurechatError, UsageError
+from securechat.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from securechat.chat.model import Change, Invitation
@@ -185,9 +185,9 @@ def _facts(invitation: "Invitation") -> dict[str, Any]:
 
 def _propose(home: Path, config: "Config", change: "Change") -> bool:
     """Have it decided; whether anything changed. Raises SecurechatError."""
-    from securechat.server.control import propose
+    from securechat.server.operating import propose
 
     answer = propose(home, config, change)
     if answer.code:
-        raise SecurechatError(answer.message)
+        raise answer.error()
     return not answer.unchanged

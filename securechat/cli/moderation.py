@@ -120,12 +120,11 @@ def _lift(home: Path, name: str, kind: "SanctionKind", done: str) -> None:
 def change(home: Path, change: "Change") -> bool:
     """Have it decided; whether anything changed. Raises SecurechatError."""
     from securechat.config import load_config
-    from securechat.errors import SecurechatError
-    from securechat.server.control import propose
+    from securechat.server.operating import propose
 
     answer = propose(home, load_config(home, os.environ, {}), change)
     if answer.code:
-        raise SecurechatError(answer.message)
+        raise answer.error()
     return not answer.unchanged
 
 

@@ -155,7 +155,8 @@ def propose_for_operator(home: Path, kind: "Kind", room: str, author: str = "", 
     from securechat.chat.model import Proposal
     from securechat.config import load_config
     from securechat.errors import AlreadyExists, Code, NotFound, SecurechatError
-    from securechat.server.control import OPERATOR, propose
+    from securechat.server.control import OPERATOR
+    from securechat.server.operating import propose
 
     config = load_config(home, os.environ, {})
     proposal = Proposal(kind, author or OPERATOR, room, admin=True, **fields)  # type: ignore[arg-type] # target, private

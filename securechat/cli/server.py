@@ -101,14 +101,14 @@ def _act(row: dict[str, str]) -> str:
 
 def asked(home: Path, request: "Request") -> "Answer":
     """What the server of this home answers. Raises Unreachable when none runs, SecurechatError for a refusal."""
-    from securechat.errors import SecurechatError, Unreachable
+    from securechat.errors import Unreachable
     from securechat.server.control import ask
 
     answer = ask(home, request)
     if answer is None:
         raise Unreachable("No server runs on this home.", hint=f"Start it: {command_line('securechat serve', home)}")
     if answer.code:
-        raise SecurechatError(answer.message)
+        raise answer.error()
     return answer
 
 

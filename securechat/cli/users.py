@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +14,10 @@ from securechat.cli.password_options import Generate, PasswordFile, PasswordStdi
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
-    from securechat.accounts.credentials import Account, CredentialFile
+    from securechat.accounts.credentials import Account, Act, CredentialFile
+    from securechat.chat.model import Role
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
-
-_SOON = "A running server acts on it within 2 seconds"
 
 users = typer.Typer(
     name="user",
@@ -58,8 +57,7 @@ def adduser(
         return
     password = new_password(name, password_stdin, password_file, generate)
     account = Account(name, "admin" if admin else "member", "active", hash_password(password.text))
-    file.add(account)
-    _note(home, "user add", name)
+    _change(home, "add", name, role=account.role, password=account.password)
     _show(account, password.text if password.generated else None, as_json, {"created": True})
     _talk(f"{name} has an account now ({account.role}). Next: {command_line('securechat serve', home)}")
 
@@ -89,31 +87,25 @@ def passwd(
     """Give an account another password; its sessions end."""
     from securechat.accounts.passwords import hash_password
 
-    file = _file(home, name)
-    account = file.get(name)
+    account = _file(home, name).get(name)
     password = new_password(name, password_stdin, password_file, generate)
-    file.set_password(name, hash_password(password.text))
-    _note(home, "user passwd", name)
-    _end_tokens(home, name)
+    _change(home, "passwd", name, password=hash_password(password.text))
     _show(account, password.text if password.generated else None, as_json, {})
-    _talk(f"{name} has another password now. {_SOON} and ends the sessions of {name}.")
+    _talk(f"{name} has another password now, and its sessions are over.")
 
 
 @users.command()
 def disable(name: Name, home: Home = Path()) -> None:
     """Keep an account out until it is enabled again; its sessions end."""
-    _file(home, name).set_state(name, "disabled")
-    _note(home, "user disable", name)
-    _end_tokens(home, name)
-    _talk(f"{name} is disabled now. {_SOON} and ends the sessions of {name}.")
+    _change(home, "disable", name)
+    _talk(f"{name} is disabled now, and its sessions are over.")
 
 
 @users.command()
 def enable(name: Name, home: Home = Path()) -> None:
     """Let a disabled account in again."""
-    _file(home, name).set_state(name, "active")
-    _note(home, "user enable", name)
-    _talk(f"{name} is active now. {_SOON}.")
+    _change(home, "enable", name)
+    _talk(f"{name} is active now.")
 
 
 @users.command()
@@ -126,36 +118,40 @@ def remove(
 
     Its sessions end. Asks on the terminal unless told --yes.
     """
-    file = _file(home, name)
-    file.get(name)
+    _file(home, name).get(name)
     if not yes:
         _confirm(f"Remove the account {name} for good?")
-    file.remove(name)
-    _note(home, "user remove", name)
-    _end_tokens(home, name)
-    _talk(f"{name} has no account any more. {_SOON} and ends the sessions of {name}.")
+    _change(home, "remove", name)
+    _talk(f"{name} has no account any more, and its sessions are over.")
 
 
 @users.command()
 def promote(name: Name, home: Home = Path()) -> None:
     """Make an account an admin."""
-    _set_role(name, "admin", home)
+    _change(home, "admin", name)
+    _talk(f"{name} is an admin now.")
 
 
 @users.command()
 def demote(name: Name, home: Home = Path()) -> None:
     """Make an admin a member again."""
-    _set_role(name, "member", home)
+    _change(home, "member", name)
+    _talk(f"{name} is a member now.")
 
 
 app.add_typer(users)
 
 
-def _set_role(name: str, role: Literal["admin", "member"], home: Path) -> None:
-    _file(home, name).set_role(name, role)
-    _note(home, f"user {role}", name)
-    article = "an" if role == "admin" else "a"
-    _talk(f"{name} is {article} {role} now. {_SOON}.")
+def _change(home: Path, act: "Act", name: str, role: "Role" = "member", password: str = "") -> None:
+    """Have it done, by the server if one runs: then it is in force. Raises SecurechatError."""
+    from securechat.accounts.credentials import AccountChange
+    from securechat.config import load_config
+    from securechat.server.operating import change_account
+
+    if act != "add":
+        _file(home, name).get(name)
+    change = AccountChange(act, name, role=role, password=password)
+    change_account(home, load_config(home, os.environ, {}), change)
 
 
 def _file(home: Path, name: str | None = None) -> "CredentialFile":
@@ -166,20 +162,6 @@ def _file(home: Path, name: str | None = None) -> "CredentialFile":
     if name is not None and not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
     return CredentialFile(home / "credentials")
-
-
-def _end_tokens(home: Path, name: str) -> None:
-    """See that nobody comes back as this account with what it was given before."""
-    from securechat.config import load_config
-    from securechat.server.control import end_tokens
-
-    end_tokens(home, load_config(home, os.environ, {}), name)
-
-
-def _note(home: Path, act: str, name: str) -> None:
-    from securechat.server.control import note
-
-    note(home, act, name)
 
 
 def _confirm(question: str) -> None:

@@ -1,4 +1,4 @@
-"""The local admin socket: what a command asks of a running server, and how it is done when none runs.
+"""The local admin socket: what a command asks of a running server, on both sides.
 
 A Unix socket in the home, its owner's alone: one line of JSON each way, then the end. Each request is a struct
 with a tag; what the server does about it is handed in. What is to be read of the store, a command reads there itself.
@@ -10,21 +10,16 @@ import socket
 import socketserver
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from securechat import audit
-from securechat.chat.model import Change, Impose, Lift, Outcome, Proposal, Rejected, Revoke, Unchanged
-from securechat.config import Config
-from securechat.errors import Code, SecurechatError, StorageFailed
-from securechat.journal.journal import Batch, Journal, Submission
-from securechat.journal.local import LocalOrder
-from securechat.journal.store import Store
-from securechat.server.locking import only_server
+from securechat.accounts.credentials import AccountChange
+from securechat.chat.model import Change, Impose, Lift, Outcome, Proposal, Rejected, Unchanged
+from securechat.errors import AlreadyExists, Code, NotFound, SecurechatError
+from securechat.journal.journal import Journal, Submission
 
 SOCKET: Final = "control.sock"
 
@@ -74,11 +69,20 @@ class Broadcast(msgspec.Struct, frozen=True, tag="broadcast"):
     text: str
 
 
-Request: TypeAlias = Broadcast | Propose | Status | Connections | Reload | Drain
+class ChangeAccount(msgspec.Struct, frozen=True, tag="account"):
+    """Make this change of the accounts: it is in force when it is answered, and whom it keeps out is out."""
+
+    change: AccountChange
+
+
+Request: TypeAlias = Broadcast | ChangeAccount | Propose | Status | Connections | Reload | Drain
 """What a command can ask of a running server."""
 
 _encoder: Final = msgspec.json.Encoder()
 _requests: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
+
+
+_KINDS: Final = {kind.exit_code: kind for kind in (NotFound, AlreadyExists)}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -88,6 +92,12 @@ class Answer(msgspec.Struct, frozen=True):
     message: str = ""
     unchanged: bool = False
     value: Any = None
+    hint: str = ""
+    exit_code: int = SecurechatError.exit_code
+
+    def error(self) -> SecurechatError:
+        """The refusal, as what ends the command."""
+        return _KINDS.get(self.exit_code, SecurechatError)(self.message, hint=self.hint)
 
 
 _answers: Final = msgspec.json.Decoder(Answer)
@@ -149,7 +159,7 @@ class _Handler(socketserver.StreamRequestHandler):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             answer = Answer(Code.BAD_FRAME, "This is no request that the server understands.")
         except SecurechatError as error:
-            answer = Answer(Code.INTERNAL, str(error))
+            answer = Answer(Code.INTERNAL, error.message, hint=error.hint, exit_code=error.exit_code)
         with contextlib.suppress(OSError):  # whoever asked may have left
             self.wfile.write(_encoder.encode(answer) + b"\n")
 
@@ -235,73 +245,3 @@ def ask(home: Path, request: Request) -> Answer | None:
                 return _answers.decode(answers.readline(ANSWER_BYTES))
         except (OSError, msgspec.MsgspecError):
             raise SecurechatError("The server did not answer.", hint="Look at its log, and try again.") from None
-
-
-def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
-    """Have this decided on this home: by its server if one runs, else here. Raises SecurechatError."""
-    answer = ask(home, Propose(proposal))
-    if answer is None:
-        answer = _propose_here(home, config, proposal)
-        result = answer.code or ("unchanged" if answer.unchanged else "ok")
-        note(home, *described(proposal), result)
-    return answer
-
-
-def note(home: Path, act: str, what: str = "", result: str = "ok") -> None:
-    """Write an act of a command into the audit log. Raises SecurechatError when it cannot be written."""
-    try:
-        audit.append(home / audit.FILE, [audit.entry(act, OPERATOR, what, f"user {os.getuid()}", result)])
-    except OSError as error:
-        raise SecurechatError(
-            f"{home / audit.FILE} cannot be written: {error.strerror}.",
-            hint="What was asked for was done.",
-        ) from None
-
-
-def end_tokens(home: Path, config: Config, account: str) -> None:
-    """Revoke the tokens of an account that was changed while no server runs here; one that runs does it by itself.
-
-    Raises SecurechatError.
-    """
-    if not (home / "chat.db").exists() or _is_served(home):
-        return
-    answer = _propose_here(home, config, Revoke(account))
-    if answer.code:
-        raise SecurechatError(f"Tokens of {account} are still in force: {answer.message}")
-
-
-def _is_served(home: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(SECONDS)
-        try:
-            with _short(home / SOCKET) as path:
-                asking.connect(path)
-        except OSError:
-            return False
-    return True
-
-
-class _Nobody:
-    """A publisher with no reactors."""
-
-    def publish(self, batch: Batch) -> None:
-        for origin, outcome in batch.outcomes:
-            if isinstance(origin, Waiting):
-                origin.decided(outcome)
-
-    def wait_written(self, seconds: float) -> None:
-        pass
-
-
-def _propose_here(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
-    failures: list[StorageFailed] = []
-    with only_server(home), contextlib.closing(Store(home / "chat.db", config.durability)) as store:
-        order = LocalOrder(config.limits.journal_proposals)
-        journal = Journal(order, store, _Nobody(), config.limits, lambda: time.time_ns() // 1_000_000, failures.append)
-        journal.start()
-        try:
-            return submit(journal, proposal)
-        except SecurechatError as error:
-            raise (failures[0] if failures else error) from None
-        finally:
-            journal.stop(SECONDS)

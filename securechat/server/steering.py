@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
-from securechat.chat.model import Change, Impose, Proposal
+from securechat.accounts.credentials import AccountChange
+from securechat.chat.model import Change, Impose, Proposal, Revoke
 from securechat.chat.names import flaw_in_text
-from securechat.errors import Code
+from securechat.errors import Code, SecurechatError
 from securechat.protocols import frames
 from securechat.protocols.frames import Bye
 from securechat.server import survey
 from securechat.server.control import (
     OPERATOR,
+    SECONDS,
     Answer,
     Broadcast,
+    ChangeAccount,
     Connections,
     Drain,
     Propose,
@@ -38,6 +42,7 @@ class Steered(Protocol):
     @property
     def is_draining(self) -> bool: ...
     def drain(self, seconds: float) -> None: ...
+    def answers(self, seconds: float) -> bool: ...
 
 
 class Steering:
@@ -57,6 +62,8 @@ class Steering:
                 answer = submit(self._services.journal, request.proposal)
                 self._follow(request.proposal, answer, source)
                 return answer
+            case ChangeAccount():
+                return self._change_account(request.change, source)
             case Status():
                 return Answer(value=self._status())
             case Connections():
@@ -72,6 +79,23 @@ class Steering:
                 return Answer()
             case _:
                 assert_never(request)
+
+    def _change_account(self, change: AccountChange, source: str) -> Answer:
+        services, act = self._services, f"user {change.act}"
+        try:
+            ended = services.authenticator.make(change)
+        except SecurechatError as error:
+            services.trail.note(act, OPERATOR, change.name, source, error.message)
+            raise
+        services.trail.note(act, OPERATOR, change.name, source)
+        services.end_sessions(ended)
+        revoked = [submit(services.journal, Revoke(name)) for name in ended]
+        if not self._server.answers(SECONDS / 2):  # a reactor that answers has ended the sessions before
+            return Answer(Code.INTERNAL, "It is done, and a thread of the server is stuck: sessions may still be open.")
+        for answer in revoked:
+            if answer.code:
+                return replace(answer, message=f"It is done, but tokens are still in force: {answer.message}")
+        return Answer()
 
     def _broadcast(self, text: str, source: str) -> Answer:
         services = self._services

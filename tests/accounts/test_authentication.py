@@ -8,8 +8,8 @@ import pytest
 
 from securechat.accounts import authentication, passwords
 from securechat.accounts.authentication import Authenticator
-from securechat.accounts.credentials import Account, CredentialFile
-from securechat.errors import AlreadyExists, CredentialError, WeakPassword
+from securechat.accounts.credentials import Account, AccountChange, CredentialFile
+from securechat.errors import AlreadyExists, CredentialError, LastAdmin, WeakPassword
 from tests.accounts.support import (
     CHEAP,
     OTHER_CHEAP,
@@ -52,6 +52,37 @@ def test_an_account_that_is_added_may_log_in_at_once_and_ends_no_session(file: C
     with pytest.raises(AlreadyExists, match="There is an account dave already"):
         authenticator.add(account("dave", password=OTHER_CHEAP))
     assert authenticator.check("dave", PASSWORD) == account("dave")
+
+
+@pytest.mark.parametrize(
+    ("change", "after", "ended"),
+    [
+        (AccountChange("add", "dave", state="hook", password=CHEAP), account("dave", "member", "hook"), ()),
+        (AccountChange("passwd", "bob", password=OTHER_CHEAP), account("bob", password=OTHER_CHEAP), ("bob",)),
+        (AccountChange("disable", "bob"), account("bob", state="disabled"), ("bob",)),
+        (AccountChange("enable", "carol"), account("carol"), ()),
+        (AccountChange("admin", "bob"), account("bob", "admin"), ()),
+        (AccountChange("member", "bob"), account("bob"), ()),
+        (AccountChange("remove", "bob"), None, ("bob",)),
+    ],
+)
+def test_a_change_is_in_the_file_and_in_force_and_names_whose_sessions_end(
+    change: AccountChange, after: Account | None, ended: tuple[str, ...], file: CredentialFile
+) -> None:
+    authenticator = Authenticator(file)
+    assert authenticator.make(change) == frozenset(ended)
+    assert authenticator.accounts.get(change.name) == file.load().get(change.name) == after
+    assert authenticator.refresh() == frozenset()
+    assert change.ends_logins is bool(ended)
+    assert "argon2id" not in repr(change)
+
+
+def test_a_change_that_is_refused_changes_nothing(file: CredentialFile) -> None:
+    authenticator = Authenticator(file)
+    before = authenticator.accounts
+    with pytest.raises(LastAdmin):
+        authenticator.make(AccountChange("remove", "alice"))
+    assert authenticator.accounts is before
 
 
 @pytest.mark.parametrize(

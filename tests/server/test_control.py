@@ -11,7 +11,8 @@ from securechat.chat.model import Grant, Proposal, Revoke
 from securechat.config import Config
 from securechat.errors import SecurechatError
 from securechat.server import control
-from securechat.server.control import SOCKET, Answer, propose
+from securechat.server.control import SOCKET, Answer
+from securechat.server.operating import propose
 from tests.server.support import DEADLINE, make_home, peer, running_server
 
 

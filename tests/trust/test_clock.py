@@ -6,7 +6,7 @@ from tests.project.tree import ROOT, python_files
 
 STAMPS = {
     "securechat/server/server.py": "stamps records",
-    "securechat/server/control.py": "stamps records where no server runs",
+    "securechat/server/operating.py": "stamps records where no server runs",
     "securechat/server/keeper.py": "how old records are, which were stamped by it",
     "securechat/server/session.py": "whether an invitation or a ban still holds",
     "securechat/journal/backup.py": "stamps the files in a backup",

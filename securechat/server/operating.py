@@ -1,0 +1,101 @@
+"""What an operator's command does to a home: its server does it if one runs, else it is done here, under the same lock.
+
+It decides nothing: accounts are the credential file's, the rest is the journal's.
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from securechat import audit
+from securechat.accounts.credentials import AccountChange, CredentialFile
+from securechat.chat.model import Change, Proposal, Revoke
+from securechat.config import Config
+from securechat.errors import SecurechatError, StorageFailed
+from securechat.journal.journal import Batch, Journal
+from securechat.journal.local import LocalOrder
+from securechat.journal.store import Store
+from securechat.server.control import (
+    OPERATOR,
+    SECONDS,
+    Answer,
+    ChangeAccount,
+    Propose,
+    Waiting,
+    ask,
+    described,
+    submit,
+)
+from securechat.server.locking import is_held, only_server
+
+
+def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
+    """Have this decided on this home: by its server if one runs, else here. Raises SecurechatError."""
+    answer = ask(home, Propose(proposal))
+    if answer is None:
+        answer = _propose_here(home, config, proposal)
+        result = answer.code or ("unchanged" if answer.unchanged else "ok")
+        note(home, *described(proposal), result)
+    return answer
+
+
+def change_account(home: Path, config: Config, change: AccountChange) -> None:
+    """Have an account changed on this home: by its server if one runs, else here. Raises SecurechatError."""
+    answer = ask(home, ChangeAccount(change))
+    if answer is None:
+        CredentialFile(home / "credentials").make(change)
+        note(home, f"user {change.act}", change.name)
+        if change.ends_logins:
+            _end_tokens(home, config, change.name)
+    elif answer.code:
+        raise answer.error()
+
+
+def note(home: Path, act: str, what: str = "", result: str = "ok") -> None:
+    """Write an act of a command into the audit log. Raises SecurechatError when it cannot be written."""
+    try:
+        audit.append(home / audit.FILE, [audit.entry(act, OPERATOR, what, f"user {os.getuid()}", result)])
+    except OSError as error:
+        raise SecurechatError(
+            f"{home / audit.FILE} cannot be written: {error.strerror}.",
+            hint="What was asked for was done.",
+        ) from None
+
+
+def _end_tokens(home: Path, config: Config, account: str) -> None:
+    """Revoke the tokens of an account that was changed; a server that starts just now does it by itself.
+
+    Raises SecurechatError.
+    """
+    if not (home / "chat.db").exists() or is_held(home):
+        return
+    answer = _propose_here(home, config, Revoke(account))
+    if answer.code:
+        raise SecurechatError(f"Tokens of {account} are still in force: {answer.message}")
+
+
+class _Nobody:
+    """A publisher with no reactors."""
+
+    def publish(self, batch: Batch) -> None:
+        for origin, outcome in batch.outcomes:
+            if isinstance(origin, Waiting):
+                origin.decided(outcome)
+
+    def wait_written(self, seconds: float) -> None:
+        pass
+
+
+def _propose_here(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
+    failures: list[StorageFailed] = []
+    with only_server(home), contextlib.closing(Store(home / "chat.db", config.durability)) as store:
+        order = LocalOrder(config.limits.journal_proposals)
+        journal = Journal(order, store, _Nobody(), config.limits, lambda: time.time_ns() // 1_000_000, failures.append)
+        journal.start()
+        try:
+            return submit(journal, proposal)
+        except SecurechatError as error:
+            raise (failures[0] if failures else error) from None
+        finally:
+            journal.stop(SECONDS)
