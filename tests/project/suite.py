@@ -76,7 +76,8 @@ def run_tests(run: Run) -> Result:
     colour = "yes" if sys.stdout.isatty() else "no"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", f"--color={colour}", *run.arguments],
-        env=os.environ | {"COVERAGE_FILE": f".coverage.{run.name}"},
+        # Bytecode is kept even where Python was told not to: every server that a test starts would be compiled anew.
+        env=os.environ | {"COVERAGE_FILE": f".coverage.{run.name}", "PYTHONDONTWRITEBYTECODE": ""},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
