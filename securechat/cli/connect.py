@@ -18,6 +18,7 @@ from securechat.cli.reaching import (
     ClientKey,
     ProfileName,
     Server,
+    ignored_by,
     key_pair,
     nobody_to_ask,
     reach,
@@ -95,7 +96,7 @@ def connect(
 
     client, warning = with_outbox(come_in)
     with client:
-        converse(client, rooms, plain=plain, warning=warning)
+        converse(client, rooms, ignored_by(client), plain=plain, warning=warning)
 
 
 def _password(is_script: bool, lines: Lines | None, file: Path | None) -> str | None:

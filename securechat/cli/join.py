@@ -10,7 +10,7 @@ import typer
 from securechat.cli.app import app
 from securechat.cli.options import Json
 from securechat.cli.password_options import Generate, PasswordFile, PasswordStdin, new_password, on_terminal
-from securechat.cli.reaching import ProfileName, reach, with_outbox
+from securechat.cli.reaching import ProfileName, ignored_by, reach, with_outbox
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def join(
 
         client, warning = with_outbox(partial(reach, None, name))
         with client:
-            converse(client, [LOBBY], warning=warning)
+            converse(client, [LOBBY], ignored_by(client), warning=warning)
 
 
 def _ask_for_code() -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from securechat.certificates import KeyPair
     from securechat.client.address import Address
     from securechat.client.client import Client
+    from securechat.client.ignored import Ignored
     from securechat.client.timeouts import Timeouts
 
 Server = Annotated[
@@ -131,6 +132,14 @@ def with_outbox(come_in: "Callable[..., Client]") -> "tuple[Client, str]":
         return come_in(ask=ask, outbox=outbox_folder()), ""
     except OutboxUnusable as unusable:
         return come_in(ask=ask), f"{unusable.message} What is not stored when this client ends is lost."
+
+
+def ignored_by(client: "Client") -> "Ignored":
+    """Whom this person ignores at this server."""
+    from securechat.client.ignored import Ignored
+    from securechat.client.profiles import state_folder
+
+    return Ignored(state_folder() / "ignored", f"{client.address.username}@{client.address}")
 
 
 def outbox_folder() -> Path:

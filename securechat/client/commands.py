@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from securechat.client.text import ME
 from securechat.errors import UsageError
 from securechat.limits import PAGE_RECORDS
 
@@ -46,8 +47,8 @@ COMMANDS: Final = {
         Command(
             "history", "[N]", f"show the last N records of this room, 20 if not said, {PAGE_RECORDS} at most", 0, 1
         ),
-        Command("ignore", "[NAME]", "hide what somebody says, or show it again; list who is hidden", 0, 1),
-        Command("away", "", "have nothing count as read until you type it again", screen=True),
+        Command("ignore", "[NAME]", "hide what somebody says, from now on, or show it again; list who is hidden", 0, 1),
+        Command("away", "", "have nothing count as read until you type it again, or leave", screen=True),
         Command("clear", "", "clear the screen; what was there is above", screen=True),
         Command("sessions", "[end NAME]", "list where you are logged in, or end one of these logins", 0, 2),
         Command("password", "", "give your account another password; it is asked for"),
@@ -91,7 +92,7 @@ def read(typed: str, *, screen: bool = False) -> Say | Do | None:
     if not command.least <= len(arguments) <= command.most:
         raise UsageError(f"Type {command.usage}.")
     if name == "me":
-        return Say(f"/me {arguments[0]}")
+        return Say(f"{ME}{arguments[0]}")
     return Do(name, tuple(arguments))
 
 

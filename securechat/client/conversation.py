@@ -11,6 +11,7 @@ from typing import Final
 
 from securechat.client import text
 from securechat.client.client import Client
+from securechat.client.ignored import Ignored
 from securechat.client.lines import read_lines
 from securechat.client.plain import Talk
 
@@ -18,24 +19,24 @@ DUMB: Final = frozenset({"", "dumb", "unknown"})
 """Values of TERM for a terminal that cannot move its cursor, or of which nothing is known."""
 
 
-def converse(client: Client, rooms: list[str], *, plain: bool = False, warning: str = "") -> None:
+def converse(client: Client, rooms: list[str], ignored: Ignored, *, plain: bool = False, warning: str = "") -> None:
     """Talk until the person leaves, in lines if `plain`; the client is closed then. A warning is told first.
 
     Raises what else ended it: Unreachable, Refused for an account that was changed, KeyboardInterrupt, SystemExit.
     """
     if os.environ.get("TERM", "") in DUMB:
-        _converse_on_paper(client, rooms, warning)
+        _converse_on_paper(client, rooms, ignored, warning)
     elif plain:
-        _converse_in_lines(client, rooms, warning)
+        _converse_in_lines(client, rooms, ignored, warning)
     else:
-        _converse_on_screen(client, rooms, warning)
+        _converse_on_screen(client, rooms, ignored, warning)
 
 
-def _converse_on_screen(client: Client, rooms: list[str], warning: str) -> None:
+def _converse_on_screen(client: Client, rooms: list[str], ignored: Ignored, warning: str) -> None:
     # Here, because it takes a tenth of a second that nobody else should pay.
     from securechat.client.screen.application import Screen
 
-    screen = Screen(client)
+    screen = Screen(client, ignored)
     listener = _start(screen.listen, screen.stop)
     try:
         screen.run(rooms, warning)
@@ -47,12 +48,12 @@ def _converse_on_screen(client: Client, rooms: list[str], warning: str) -> None:
             sys.stdout.write(f"{told}\n")
 
 
-def _converse_in_lines(client: Client, rooms: list[str], warning: str) -> None:
+def _converse_in_lines(client: Client, rooms: list[str], ignored: Ignored, warning: str) -> None:
     # Here, because it takes a tenth of a second that nobody else should pay.
     from securechat.client.terminal import Terminal
 
     terminal = Terminal(lambda: talk.prompt(), lambda: talk.pending())
-    talk = Talk(client, terminal)
+    talk = Talk(client, terminal, ignored)
 
     def enter() -> None:
         talk.open(rooms, warning)
@@ -68,9 +69,9 @@ def _converse_in_lines(client: Client, rooms: list[str], warning: str) -> None:
             thread.join()
 
 
-def _converse_on_paper(client: Client, rooms: list[str], warning: str) -> None:
+def _converse_on_paper(client: Client, rooms: list[str], ignored: Ignored, warning: str) -> None:
     paper = _Paper()
-    talk = Talk(client, paper)
+    talk = Talk(client, paper, ignored)
     failures: list[BaseException] = []
 
     def enter() -> None:

@@ -2,10 +2,13 @@
 It knows the client, and nothing of terminals.
 """
 
+from collections.abc import Set
+
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import read_number
 from securechat.client.ids import new_id
+from securechat.client.ignored import Ignored
 from securechat.errors import UsageError
 from securechat.protocols.frames import (
     Ack,
@@ -69,6 +72,16 @@ def carry_out(client: Client, name: str, arguments: tuple[str, ...], room: str) 
     return []
 
 
+def ignore(ignored: Ignored, arguments: tuple[str, ...]) -> str:
+    """Hide what somebody says, or show it again, or list who is hidden; returns what to tell. Raises what
+    `Ignored.turn` does."""
+    if not arguments:
+        return f"Hidden: {', '.join(map(text.name, ignored)) or 'nobody'}."
+    name = arguments[0].removeprefix("@")
+    told = "hidden from you now" if ignored.turn(name) else "shown to you again"
+    return f"What {text.name(name)} says is {told}."
+
+
 def members_line(answer: MemberList) -> str:
     """Who is in a room; those who are connected now have a star."""
     names = (f"{text.name(name)}{'*' if name in answer.online else ''}" for name in answer.members)
@@ -104,9 +117,10 @@ def _here(room: str) -> str:
     return room
 
 
-def found_lines(found: Found) -> list[str]:
-    """What was found, the newest first."""
+def found_lines(found: Found, hidden: Set[str]) -> list[str]:
+    """What was found, the newest first, but for what those have said who are hidden."""
     return [
         f"{text.day(hit.record.time)} {text.record(hit.record, room=True, number=True, width=None)}"
         for hit in found.hits
+        if hit.record.sender not in hidden
     ] or ["Nothing was found."]

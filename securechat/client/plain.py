@@ -9,8 +9,9 @@ from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
-from securechat.client.deeds import carry_out, count_lines, count_members, found_lines
+from securechat.client.deeds import carry_out, count_lines, count_members, found_lines, ignore
 from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.ignored import Ignored
 from securechat.client.password_change import PasswordChange
 from securechat.client.pending import Pending
 from securechat.errors import Code, Refused, SecurechatError, UsageError
@@ -62,7 +63,7 @@ class Face(Protocol):
 class Talk:
     """One person's conversation: `open` it and `enter` lines on one thread while another one `listen`s."""
 
-    def __init__(self, client: Client, face: Face) -> None:
+    def __init__(self, client: Client, face: Face, ignored: Ignored) -> None:
         self.room = ""
         """Where a line is said that is no command; empty in no room."""
         self._client = client
@@ -74,7 +75,7 @@ class Talk:
         self._rooms = {state.room for state in client.welcome.rooms}
         self._left_over = client.left_over
         self._said = self._left_over
-        self._ignored: set[str] = set()
+        self._ignored = ignored
         self._change: PasswordChange | None = None
         self._shown: dict[str, int] = {}
         self._held: dict[str, list[AnyRecord]] = {}
@@ -177,13 +178,14 @@ class Talk:
             self._said = tuple(line for line in self._said if line.id != event.id)
         elif is_direct(event.room):
             self._rooms.add(event.room)
-        if not (isinstance(event, Message) and event.sender in self._ignored):
-            self._face.show(self._line_of(event))
+        self._show(event)
 
-    def _line_of(self, event: AnyRecord, *, number: bool = False) -> str:
+    def _show(self, event: AnyRecord, *, number: bool = False) -> None:
+        if isinstance(event, Message) and event.sender in self._ignored:
+            return
         names_room = event.room != self.room or len(self._rooms) > 1
         numbered = isinstance(event, Message) and (event.sender == self._me or number)
-        return text.record(event, room=names_room, number=numbered, width=self._face.width)
+        self._face.show(text.record(event, room=names_room, number=numbered, width=self._face.width))
 
     def _show_settled(self) -> None:
         """Show the own lines that failed, with the reason and the text, so that it can be sent again.
@@ -223,10 +225,10 @@ class Talk:
             case "reply":
                 self._say(self.room, arguments[1], read_number(arguments[0]))
             case "search":
-                for line in found_lines(self._client.search(arguments[0])):
+                for line in found_lines(self._client.search(arguments[0]), self._ignored):
                     self._tell(line)
             case "ignore":
-                self._tell(self._ignore(arguments))
+                self._tell(ignore(self._ignored, arguments))
             case "password":
                 self._change = PasswordChange(self._client)
                 self._face.ask(self._change.question)
@@ -247,11 +249,6 @@ class Talk:
             self._rooms.add(self.room)
         self._tell(*told)
         self._face.refresh()
-
-    def _ignore(self, arguments: tuple[str, ...]) -> str:
-        if arguments:
-            self._ignored ^= {arguments[0].removeprefix("@")}
-        return f"Hidden, until you leave: {', '.join(map(text.name, sorted(self._ignored))) or 'nobody'}."
 
     def _answer(self, change: PasswordChange, typed: str) -> None:
         kept = change.answer(typed)
@@ -322,7 +319,7 @@ class Talk:
         with self._lock:
             self._tell(f"The last {len(past)} records of {text.name(room)}:" if past else "There is nothing yet.")
             for event in past:
-                self._face.show(self._line_of(event, number=True))
+                self._show(event, number=True)
             if past:
                 self._tell("What follows is new.")
 

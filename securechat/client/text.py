@@ -33,6 +33,9 @@ SYSTEM: Final = "-- "
 GUTTER: Final = "      | "
 """How each further line of a message begins; as wide as the time and a space, and the bar."""
 
+ME: Final = "/me "
+"""How a message begins that says what its sender does: it is shown as `* alice waves`."""
+
 MARKS: Final = 3
 """Combining marks shown on one character, the rest is left out: real writing needs no more, and stacks of hundreds
 cover the lines of others."""
@@ -138,8 +141,8 @@ def record(event: AnyRecord, *, room: bool, number: bool, width: int | None) -> 
     """
     place = f" [{name(event.room)}]" if room else ""
     if isinstance(event, Message) and not event.erased:
-        numbered = f" #{event.seq}" if number else ""
-        return _block(f"{clock(event.time)}{place} {name(event.sender)}{numbered}: ", event.text, width)
+        head, body = spoken(event.sender, event.text, f" #{event.seq}" if number else "")
+        return _block(f"{clock(event.time)}{place} {head}", body, width)
     return _block(f"{SYSTEM}{clock(event.time)}{place} {name(event.sender)} ", deed(event), width)
 
 
@@ -170,10 +173,18 @@ def deed(event: AnyRecord) -> str:
             assert_never(event)
 
 
+def spoken(sender: str, said: str, number: str = "") -> tuple[str, str]:
+    """A message in two: who says it, which is safe (`alice: `, `* alice `), and what, which is as it was written."""
+    if said.startswith(ME):
+        return f"* {name(sender)}{number} ", said.removeprefix(ME)
+    return f"{name(sender)}{number}: ", said
+
+
 def heard(message: Message, width: int | None = None) -> str:
     """One message for a script, `[room] sender: text`, the same at all times and in all time zones; on one line,
     unless `width` is given: then somebody looks at it on a terminal."""
-    return _block(f"[{name(message.room)}] {name(message.sender)}: ", message.text, width)
+    head, body = spoken(message.sender, message.text)
+    return _block(f"[{name(message.room)}] {head}", body, width)
 
 
 def clock(milliseconds: int) -> str:

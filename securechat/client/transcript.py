@@ -41,11 +41,12 @@ def as_text(records: Iterable[AnyRecord], *, room: bool = False) -> Iterator[str
     and files."""
     for record in records:
         place = f" [{text.name(record.room)}]" if room else ""
-        head = f"{_moment(record.time)}{place} #{record.seq} {text.name(record.sender)}"
+        head = f"{_moment(record.time)}{place} #{record.seq} "
         if isinstance(record, Message) and not record.erased:
-            yield f"{head}: {text.line(record.text)}\n"
+            who, said = text.spoken(record.sender, record.text)
+            yield f"{head}{who}{text.line(said)}\n"
         else:
-            yield f"{text.SYSTEM}{head} {text.line(text.deed(record))}\n"
+            yield f"{text.SYSTEM}{head}{text.name(record.sender)} {text.line(text.deed(record))}\n"
 
 
 def as_seen(records: Iterable[AnyRecord], width: int, *, room: bool = False) -> Iterator[str]:
@@ -86,6 +87,9 @@ def _paragraph(record: AnyRecord) -> str:
     if not isinstance(record, Message) or record.erased:
         return f'<p class="deed" id="r{record.seq}">{number} {when} {who} {_safe(text.deed(record))}</p>\n'
     answers = f' <a href="#r{record.reply_to}">answers #{record.reply_to}</a>' if record.reply_to else ""
+    if record.text.startswith(text.ME):
+        done = _safe(record.text.removeprefix(text.ME))
+        return f'<p id="r{record.seq}">{number} {when} * {who}{answers} {done}</p>\n'
     return f'<p id="r{record.seq}">{number} {when} {who}{answers}: {_safe(record.text)}</p>\n'
 
 

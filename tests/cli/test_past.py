@@ -29,6 +29,7 @@ def talked(served: Server, commands: Commands) -> Iterator[Commands]:
         alice.expect("ack")
         alice.send({"type": "delete", "room": "lobby", "seq": 5})
         alice.expect("ack")
+        alice.say("/me waves", id="6")
         yield commands
 
 
@@ -45,13 +46,14 @@ def test_the_past_is_shown_in_lines_and_as_json(talked: Commands) -> None:
         "-- T #5 alice said something that was deleted.",
         "-- T #6 alice changed #3: hello all",
         "-- T #7 alice deleted #5.",
+        "T #8 * alice waves",
     ]
     assert talked.at("export", "lobby") == (0, out, "")
     assert talked.at("history", "lobby", "--last", "2", "--text")[1].splitlines() == lines[-2:]
     code, out, _ = talked.at("export", "lobby", "--json")
     frames = [json.loads(line) for line in out.splitlines()]
     assert out.isascii()
-    assert [frame["seq"] for frame in frames] == [1, 2, 3, 4, 5, 6, 7]
+    assert [frame["seq"] for frame in frames] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert frames[3]["text"] == HOSTILE
 
 
@@ -65,6 +67,7 @@ def test_the_page_is_harmless_whatever_was_said(talked: Commands) -> None:
     assert "\u202e" not in page
     said = html.unescape(re.sub(r"<br>\n", "\n", page))
     assert "<script>alert(1)</script>\n\\u{202E}evil" in said
+    assert "</time> * <b>alice</b> waves</p>" in page
     assert '<a href="#r3">answers' not in page  # it was deleted
 
 
@@ -77,7 +80,7 @@ def test_a_part_is_asked_for_by_its_times(served: Server, talked: Commands, monk
     out = talked.at("export", "lobby", "--json", "--from", begin)[1]
     assert [json.loads(line)["seq"] for line in out.splitlines()] == expected
     today = time.strftime("%Y-%m-%d", time.localtime(times[0] / 1000))
-    assert talked.at("history", "lobby", "--from", today, "--to", "2999-01-01")[1].count("\n") == 7
+    assert talked.at("history", "lobby", "--from", today, "--to", "2999-01-01")[1].count("\n") == 8
     for words, told in (
         (["--from", "yesterday"], "'yesterday' is no day and no time."),
         (["--json", "--html"], "It is written down in one form."),
@@ -98,7 +101,7 @@ def test_rooms_people_and_finds_are_listed(served: Server, talked: Commands) -> 
         assert (code, err) == (0, "")
         assert [line.split() for line in out.splitlines()] == [
             ["kitchen", "1", "members", "2", "records", "\\u{202E}tea"],
-            ["*", "lobby", "2", "members", "7", "records", "7", "unread"],
+            ["*", "lobby", "2", "members", "8", "records", "8", "unread"],
         ]
         rooms = json.loads(talked.at("rooms", "--json")[1])
         assert [(room["room"], room["joined"], room["topic"]) for room in rooms] == [
@@ -115,10 +118,10 @@ def test_rooms_people_and_finds_are_listed(served: Server, talked: Commands) -> 
             alice.send({"type": "search", "text": "again"})
     for words in (["lobby", "hello"], ["-", "hello", "--by", "alice", "--last", "5"]):
         code, out, _ = talked.at("search", *words)
-        assert (code, "#6 alice changed #3: hello all" in out, "#8 alice: hello again" in out) == (0, True, True)
+        assert (code, "#6 alice changed #3: hello all" in out, "#9 alice: hello again" in out) == (0, True, True)
     assert talked.at("search", "lobby", "hello", "--by", "bob") == (0, "", "")
     code, out, err = talked.at("search", "-", "hello", "--last", "1", "--json")
-    assert (json.loads(out)["seq"], err) == (8, "There are older ones: ask with --last or --to.\n")
+    assert (json.loads(out)["seq"], err) == (9, "There are older ones: ask with --last or --to.\n")
 
 
 def test_on_a_terminal_days_have_lines_and_long_exports_a_bar(talked: Commands) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
+from securechat.client.ignored import Ignored
 from securechat.client.outbox import Line, Outbox
 from securechat.client.plain import PENDING_SHOWN, Talk
 from securechat.client.timeouts import Timeouts
@@ -52,9 +53,9 @@ class Sheet:
 class Conversation:
     """A talk, its sheet, and the thread that listens."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, ignored: Ignored) -> None:
         self.sheet = Sheet()
-        self.talk = Talk(client, self.sheet)
+        self.talk = Talk(client, self.sheet, ignored)
         self.failures: list[Exception] = []
         self.listener = threading.Thread(target=self._listen)
         self.listener.start()
@@ -74,6 +75,7 @@ def conversation(
     rooms: tuple[str, ...] = ("lobby",),
     opened: bool = True,
     head: int = 0,
+    ignored: Ignored | None = None,
 ) -> Iterator[Conversation]:
     """A conversation with a scripted server, which first lets alice in and into `rooms`."""
 
@@ -88,7 +90,7 @@ def conversation(
         scripted(whole) as server,
         Client.connect("localhost", server.port, client_context(ca), "alice", "secret") as client,
     ):
-        talking = Conversation(client)
+        talking = Conversation(client, Ignored() if ignored is None else ignored)
         if opened:
             talking.talk.open(list(rooms))
         try:
@@ -459,8 +461,51 @@ def test_the_welcome_tells_which_rooms_one_is_in(tmp_path: Path) -> None:
         Client.connect("localhost", server.port, client_context(ca), "alice", "secret") as client,
     ):
         sheet = Sheet()
-        Talk(client, sheet).open(["lobby"])
+        Talk(client, sheet, Ignored()).open(["lobby"])
         assert sheet.lines[-1] == "00:01 [lobby] bob: hello"
+
+
+def test_who_is_ignored_stays_ignored_and_what_somebody_does_is_shown_as_a_deed(tmp_path: Path) -> None:
+    said = message(1, "hello", sender="eve")
+
+    def first(peer: Peer) -> None:
+        peer.send(said, message(2, "/me waves"))
+        peer.leave()
+
+    def second(peer: Peer) -> None:
+        page = peer.expect("history")
+        peer.send({"type": "page", "ref": page["ref"], "room": "lobby", "records": [said], "more": False})
+        hits = [{"room": "lobby", "record": one} for one in (message(2, "/me waves"), said)]
+        peer.answer(type="found", hits=hits, more=False)
+        peer.send(message(3, "again", sender="eve"), message(4, "bye"))
+        peer.leave()
+
+    kept = tmp_path / "ignored"
+    with conversation(tmp_path, first, ignored=Ignored(kept, "alice@localhost:7443")) as talking:
+        talking.sheet.wait_for("00:02 * bob waves")
+        for typed in ("/ignore eve", "/ignore", "/ignore Eve Smith", "/ignore \x1b"):
+            talking.talk.enter(typed)
+        assert shown(talking) == [
+            "00:01 eve: hello",
+            "00:02 * bob waves",
+            "-- What eve says is hidden from you now.",
+            "-- Hidden: eve.",
+            "-- Type /ignore [NAME].",
+            "-- That is nobody's name. Type /ignore NAME.",
+        ]
+    with conversation(tmp_path, second, ignored=Ignored(kept, "alice@localhost:7443"), head=2) as talking:
+        talking.talk.enter("/history")
+        talking.talk.enter("/search e")
+        talking.sheet.wait_for("00:04 bob: bye")
+        assert shown(talking)[:3] == [
+            "-- The last 1 records of lobby:",
+            "-- What follows is new.",
+            "-- 1970-01-01 00:02 [lobby] * bob #2 waves",
+        ]
+        talking.talk.enter("/ignore @eve")
+        talking.talk.enter("/ignore")
+        assert shown(talking)[-2:] == ["-- What eve says is shown to you again.", "-- Hidden: nobody."]
+        assert not any("again" in line for line in shown(talking)[:-2])
 
 
 def test_a_lost_connection_is_told_in_a_line_and_what_is_typed_meanwhile_is_pending(tmp_path: Path) -> None:
@@ -484,7 +529,7 @@ def test_a_lost_connection_is_told_in_a_line_and_what_is_typed_meanwhile_is_pend
         scripted(first, second) as server,
         Client.connect("localhost", server.port, context, "alice", "secret", timeouts=waits) as client,
     ):
-        talking = Conversation(client)
+        talking = Conversation(client, Ignored())
         talking.talk.open(["lobby"])
         talking.sheet.wait_for("-- The server ended the connection: The server stops. Trying again.")
         talking.talk.enter("still here")
@@ -556,7 +601,7 @@ def test_what_an_earlier_run_left_is_sent_again_and_what_was_refused_then_is_tol
         box.settle([], [("b", "muted", "Not now.")])
         box.close()
         with Client.connect("localhost", server.port, context, "alice", "secret", outbox=folder) as client:
-            talking = Conversation(client)
+            talking = Conversation(client, Ignored())
             talking.talk.open(["lobby"], "It may be lost.")
             assert talking.talk.pending() == ["... on its way"]
             go.set()

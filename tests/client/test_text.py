@@ -204,6 +204,8 @@ def test_a_record_reads(local_zone: Callable[[str], None]) -> None:
 
 def test_a_message_in_a_pipe_is_one_line_without_a_time() -> None:
     assert text.heard(Message(room="@bob", seq=1, sender="bob", time=0, text="a\nb")) == "[@bob] bob: a\\u{A}b"
+    does = Message(room="lobby", seq=1, sender="bob", time=0, text="/me waves\n/me too")
+    assert text.heard(does) == "[lobby] * bob waves\\u{A}/me too"
 
 
 def test_a_line_that_does_not_fit_is_shortened_with_dots() -> None:

@@ -10,8 +10,9 @@ from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
-from securechat.client.deeds import carry_out
+from securechat.client.deeds import carry_out, ignore
 from securechat.client.exchange import Back, Heard
+from securechat.client.ignored import Ignored
 from securechat.client.password_change import PasswordChange
 from securechat.client.screen.lanes import Asker
 from securechat.client.screen.model import Doing, Model
@@ -42,12 +43,14 @@ class Actions:
         client: Client,
         model: Model,
         viewport: Viewport,
+        ignored: Ignored,
         post: Callable[[Callable[[], None]], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._client = client
         self._model = model
         self._viewport = viewport
+        self._ignored = ignored
         self._change: PasswordChange | None = None
         self._unmarked: dict[str, int] = {}  # up to where a room was read, which the server has not been told
         self._marked_at = 0.0
@@ -153,7 +156,7 @@ class Actions:
                 room = model.current
                 self._viewport.scroll(room, read_count(arguments, 20))
             case "ignore":
-                self._ignore(arguments)
+                model.tell(ignore(self._ignored, arguments))
             case "away":
                 model.is_away = not model.is_away
                 model.tell("You are away: nothing counts as read." if model.is_away else "You are here again.")
@@ -188,17 +191,6 @@ class Actions:
         if is_direct(target):
             self._model.room(target)
         self.say(target, said)
-
-    def _ignore(self, arguments: tuple[str, ...]) -> None:
-        ignored = self._model.ignored
-        if not arguments:
-            self._model.tell(f"Hidden: {', '.join(map(text.name, sorted(ignored))) or 'nobody'}.")
-            return
-        name = arguments[0].removeprefix("@")
-        is_new = name not in ignored
-        (ignored.add if is_new else ignored.discard)(name)
-        told = "is hidden" if is_new else "is shown again"
-        self._model.tell(f"What {text.name(name)} says {told}, until you leave.")
 
     def _here(self) -> str:
         if not self._model.current.name:

@@ -37,6 +37,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.exchange import Heard
+from securechat.client.ignored import Ignored
 from securechat.client.screen import panels
 from securechat.client.screen.actions import Actions
 from securechat.client.screen.keys import bindings
@@ -76,10 +77,12 @@ class _Lines(UIControl):
 class Screen:
     """One person's full screen, for one client."""
 
-    def __init__(self, client: Client, *, input: Input | None = None, output: Output | None = None) -> None:
-        self.model: Final = Model(client.welcome, str(client.address), text.line(client.proof))
-        self.viewport: Final = Viewport(Renderer(self.model.me), self.model.ignored)
-        self.actions: Final = Actions(client, self.model, self.viewport, self.post, self.stop)
+    def __init__(
+        self, client: Client, ignored: Ignored, *, input: Input | None = None, output: Output | None = None
+    ) -> None:
+        self.model: Final = Model(client.welcome, str(client.address), text.line(client.proof), ignored)
+        self.viewport: Final = Viewport(Renderer(self.model.me), ignored)
+        self.actions: Final = Actions(client, self.model, self.viewport, ignored, self.post, self.stop)
         self._events = client.events()
         self._changed = threading.Condition()
         self._heard: deque[Heard] = deque()

@@ -3,6 +3,7 @@ person is doing. It is told what was heard and what was done; it asks nobody, an
 """
 
 import enum
+from collections.abc import Set
 from typing import Final
 
 from securechat.chat.names import is_direct
@@ -56,7 +57,7 @@ class Doing(enum.Enum):
 class Model:
     """One person's screen."""
 
-    def __init__(self, welcome: Welcome, server: str, proof: str) -> None:
+    def __init__(self, welcome: Welcome, server: str, proof: str, ignored: Set[str]) -> None:
         self.me: Final = welcome.username
         self.server: Final = server
         """Where the server is, as people write it."""
@@ -71,7 +72,8 @@ class Model:
         """Seconds from the last own line to its acknowledgement; not of a line that waited for a connection."""
         self._back_at = 0.0
         self.is_away = False
-        self.ignored: set[str] = set()
+        self.ignored: Final = ignored
+        """Of whose messages nothing is shown or counted; it changes under way."""
         self.online: dict[str, bool] = {}
         self.doing = Doing.TALKING
         self.hits: tuple[Hit, ...] = ()

@@ -138,9 +138,9 @@ def found(model: Model, width: int, height: int) -> list[Row]:
     first = max(0, min(model.hit - space // 2, len(model.hits) - space))
     for number, hit in enumerate(model.hits[first : first + space], first):
         record = hit.record
-        said = text.line(getattr(record, "text", ""))
+        said = getattr(record, "text", "").removeprefix(text.ME)
         when = f"{text.day(record.time)} {text.clock(record.time)}"
-        told = f"{when} {text.name(hit.room)} {text.name(record.sender)} │ {said}"
+        told = f"{when} {text.name(hit.room)} {text.name(record.sender)} │ {text.line(said)}"
         style = BAR if number == model.hit else ""
         rows.append([(style, f"{'>' if number == model.hit else ' '} {text.shorten(told, width - 3)}")])
     return [*rows, *[[] for _ in range(height - len(rows))]]

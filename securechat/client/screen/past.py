@@ -174,7 +174,7 @@ class Past:
         name, read_up_to, head = room.name, room.read, room.head
 
         def put(page: Page) -> None:
-            room.count_past(page.records, head, self._model.me, is_all=not page.more)
+            room.count_past(page.records, head, self._model.me, self._model.ignored, is_all=not page.more)
 
         self._asker.ask(
             lambda: self._client.history(name, after=read_up_to, limit=PAGE_RECORDS),

@@ -35,7 +35,6 @@ KEPT: Final = 4_096
 DIM: Final = "fg:#808080"
 STRONG: Final = "bold"
 BAR: Final = "│"
-ME: Final = "/me "
 
 
 class Renderer:
@@ -120,9 +119,9 @@ class Renderer:
         """A message: its time, its author, a bar, the text, and its number at the right or, on a narrow screen, before
         the author."""
         name = text.name(sender)
-        is_deed = said.startswith(ME)
+        is_deed = said.startswith(text.ME)
         if is_deed:
-            said = f"{name} {said.removeprefix(ME)}"
+            said = f"{name} {said.removeprefix(text.ME)}"
         shown = "*" if is_deed else name
         face = f"fg:{colour_of(sender)}{' bold' if sender == self._me else ''}"
         if "bold" in style and sender != self._me:
@@ -168,7 +167,8 @@ class Renderer:
             said = amendment.text
         if answered.erased or isinstance(amendment, DeleteRecord):
             said = "deleted"
-        quoted = f"{text.name(answered.sender)}: {text.line(said)}"
+        head, body = text.spoken(answered.sender, said)
+        quoted = f"{head}{text.line(body)}"
         return [(DIM, lead + text.shorten(quoted, max(8, width - len(lead) - 1)))]
 
 

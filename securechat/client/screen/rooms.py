@@ -3,7 +3,7 @@ Pure: it is told what happens, and knows nothing of how it is shown.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -92,13 +92,14 @@ class Room:
         self.unread = max(0, state.head - state.read)
         self.is_exact = not self.unread
 
-    def count_past(self, past: Sequence[AnyRecord], up_to: int, me: str, *, is_all: bool) -> None:
+    def count_past(self, past: Sequence[AnyRecord], up_to: int, me: str, ignored: Set[str], *, is_all: bool) -> None:
         """The records behind the read marker, up to the one that was the head then, are these."""
         if self.is_exact or up_to <= self.read:
             return
         later = self.unread - (up_to - self.read)
         fresh = [record for record in past if self.read < record.seq <= up_to]
-        counted = [record for record in fresh if isinstance(record, Message) and record.sender != me]
+        uncounted = {me, *ignored}
+        counted = [record for record in fresh if isinstance(record, Message) and record.sender not in uncounted]
         self.mentions += sum(self.concerns(record, me) for record in counted)
         if is_all:
             self.unread, self.is_exact = later + len(counted), True

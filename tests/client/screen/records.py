@@ -1,5 +1,6 @@
 """Records and screens without a server, for the parts of the screen that are pure."""
 
+from collections.abc import Set
 from typing import Any
 
 from securechat.client.screen.model import Model
@@ -36,9 +37,9 @@ def state(room: str, head: int = 0, read: int = 0) -> RoomState:
     return RoomState(room=room, head=head, members=2, joined=True, read=read)
 
 
-def model(*rooms: RoomState) -> Model:
+def model(*rooms: RoomState, ignored: Set[str] = frozenset()) -> Model:
     """Alice's screen, with the first of the rooms in sight."""
-    made = Model(welcome(*(rooms or (state("lobby"),))), "localhost:7443", "TLS 1.3, CA 0F:1E")
+    made = Model(welcome(*(rooms or (state("lobby"),))), "localhost:7443", "TLS 1.3, CA 0F:1E", ignored)
     made.go_to(made.rooms[(rooms or (state("lobby"),))[0].room])
     return made
 

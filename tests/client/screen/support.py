@@ -17,6 +17,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
+from securechat.client.ignored import Ignored
 from securechat.client.screen.application import Screen
 from securechat.client.timeouts import Timeouts
 from tests.server.support import PASSWORD
@@ -46,7 +47,15 @@ class _Glass(io.StringIO):
 class FullScreen:
     """One person in front of a full screen."""
 
-    def __init__(self, client: Client, *rooms: str, columns: int = 100, rows: int = 24, room: str = "lobby") -> None:
+    def __init__(
+        self,
+        client: Client,
+        *rooms: str,
+        columns: int = 100,
+        rows: int = 24,
+        room: str = "lobby",
+        ignored: Ignored | None = None,
+    ) -> None:
         self.client = client
         self._stack = ExitStack()
         self.glass = _Glass(columns, rows)
@@ -55,7 +64,7 @@ class FullScreen:
         self._output = Vt100_Output(
             self.glass, lambda: self.size, term="xterm-256color", enable_cpr=False, enable_bell=False
         )
-        self.screen = Screen(client, input=self._pipe, output=self._output)
+        self.screen = Screen(client, Ignored() if ignored is None else ignored, input=self._pipe, output=self._output)
         self.failures: list[BaseException] = []
         self._rooms = list(rooms or (room,))
         self._threads = [threading.Thread(target=self._try, args=(act,)) for act in (self._run, self.screen.listen)]

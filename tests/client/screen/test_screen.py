@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from securechat.client.client import Client
+from securechat.client.ignored import Ignored
 from securechat.config import Config
 from securechat.limits import Limits
 from securechat.protocols.frames import Ack, Create, Created, Edit, Join, Joined, Message
@@ -234,9 +235,11 @@ def test_a_refused_line_says_why_and_can_be_sent_again_or_dropped(server: Server
         assert client.left_over == ()
 
 
-def test_the_bell_rings_for_a_mention_once_and_not_for_what_was_there(server: Server, home: Path, bob: Client) -> None:
+def test_the_bell_rings_for_a_mention_once_and_not_for_what_was_there(
+    server: Server, home: Path, bob: Client, tmp_path: Path
+) -> None:
     bob.say("lobby", "alice, are you there?")
-    with sitting(server.port, home, "alice") as alice:
+    with sitting(server.port, home, "alice", ignored=Ignored(tmp_path, "alice")) as alice:
         alice.wait_for("are you there")
         assert "\a" not in alice.glass.written
         bob.say("lobby", "alice!")
@@ -247,6 +250,7 @@ def test_the_bell_rings_for_a_mention_once_and_not_for_what_was_there(server: Se
         alice.wait_without("alice!!")
         alice.enter("/ignore")
         alice.wait_for("Hidden: bob")
+    assert list(Ignored(tmp_path, "alice")) == ["bob"]
 
 
 def test_an_edit_by_another_is_shown_in_its_place(server: Server, home: Path, bob: Client) -> None:
