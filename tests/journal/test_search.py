@@ -80,6 +80,10 @@ def test_the_index_finds_what_reading_every_text_finds(data: st.DataObject, text
         ("a b", "b a"),
         ("the red fox", "fox red"),
         ("the red fox", "e r"),
+        ("no. 1", "."),
+        ("nº. 1", "."),
+        ("café", "é"),
+        ("c++ or c#", "c#"),
         ("one\ntwo", "two\tone"),
     ],
 )

@@ -18,7 +18,7 @@ from securechat.journal.reader import Page
 from securechat.journal.search import tables
 from securechat.journal.search.matching import fold, grams
 from securechat.journal.search.searcher import Searcher
-from securechat.journal.search.tables import Position, document_id, failure
+from securechat.journal.search.tables import Position, document_id, failure, room_of
 from securechat.limits import PAGE_RECORDS
 
 STEP_BYTES: Final = 1_048_576
@@ -193,23 +193,26 @@ class Index:
 
     def _write(self, changes: Mapping[int, Document | None], reached: Mapping[str, Position]) -> None:
         """Write a step in one transaction, its cursors too."""
-        execute = self._connection.execute
+        execute, executemany = self._connection.execute, self._connection.executemany
+        known = {at.number: document_id(at.number, at.cursor) for at in self._positions.values()}
         with self._connection:
             execute("BEGIN IMMEDIATE")
-            # In order, as FTS5 writes best.
-            for id, document in sorted(changes.items()):
-                old = self._document(id)
+            for id, document in changes.items():
+                old = self._document(id) if id <= known.get(room_of(id), 0) else None
                 if old:
                     execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (id, old.text))
                     execute("INSERT INTO short (short, rowid, grams) VALUES ('delete', ?, ?)", (id, grams(old.text)))
                     execute("DELETE FROM documents WHERE id = ?", (id,))
                     # What an edit replaces is still in the log, and may leave in its own time.
                     execute("UPDATE state SET unmerged = unmerged OR ?", (document is None,))
-                if document:
-                    execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (id, *document))
-                    execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (id, document.text))
-                    execute("INSERT INTO short (rowid, grams) VALUES (?, ?)", (id, grams(document.text)))
-            self._connection.executemany(_SAVE_POSITION, ((name, *at) for name, at in reached.items()))
+            # In order, as FTS5 writes best.
+            added = sorted((id, *document) for id, document in changes.items() if document)
+            executemany("INSERT INTO documents VALUES (?, ?, ?, ?)", added)
+            executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", ((id, text) for id, _, _, text in added))
+            executemany(
+                "INSERT INTO short (rowid, grams) VALUES (?, ?)", ((id, grams(text)) for id, _, _, text in added)
+            )
+            executemany(_SAVE_POSITION, ((name, *at) for name, at in reached.items()))
         self._positions.update(reached)
 
     def _erase(self) -> bool:

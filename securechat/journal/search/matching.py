@@ -5,8 +5,10 @@ any order, with case and the forms of a character ignored. Nothing in a question
 quotes, stars and operators are looked for like letters. It knows nothing of files or of SQL.
 """
 
+import string
 import unicodedata
-from itertools import pairwise
+from itertools import chain
+from operator import add
 from typing import Final
 
 import msgspec
@@ -22,6 +24,11 @@ _LONG: Final = 3
 
 _PARTS: Final = 16
 """Trigrams or grams asked for at once: they leave few enough texts to look at, and each costs a look into the index."""
+
+
+# SQLite's `ascii` tokenizer takes all characters beyond ASCII for letters, but no punctuation.
+_LETTERS: Final = {ord(mark): ord(mark) | 0x80 for mark in string.punctuation}
+_LATIN_1: Final = bytes(_LETTERS.get(code, code) for code in range(256))
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -45,16 +52,13 @@ def fold(text: str) -> str:
 
 
 def grams(text: str) -> str:
-    """The characters of a folded text and its pairs of neighbours, each once, as words of ASCII: for an FTS5 table.
+    """The characters of a folded text and its pairs of neighbours, each once, as words for an FTS5 table.
 
-    In hexadecimal, because no tokenizer of SQLite takes every character for a part of a word.
+    Some of them are in no word of the text, but only side by side in it: who looks there looks at the text after that.
     """
-    found: list[str] = []
-    for word in text.split():
-        codes = _codes(word)
-        found += codes
-        found += map("x".join, pairwise(codes))
-    return " ".join(dict.fromkeys(found))
+    whole = _letters(text)
+    # A pair with a blank in it is one character for the tokenizer.
+    return " ".join(dict.fromkeys(chain(whole, map(add, whole, whole[1:]))))
 
 
 def question(text: str) -> Question | None:
@@ -67,12 +71,12 @@ def question(text: str) -> Question | None:
         quoted = (trigram.replace('"', '""') for trigram in trigrams)
         return Question(words, " ".join(f'"{trigram}"' for trigram in quoted), long=True)
     # Each word is a single character or a pair: a gram itself.
-    return Question(words, " ".join("x".join(_codes(word)) for word in words[:_PARTS]), long=False)
+    return Question(words, " ".join(f'"{_letters(word)}"' for word in words[:_PARTS]), long=False)
 
 
-def _codes(word: str) -> list[str]:
-    # Two digits for each byte, and no word holds a character that has but one: they are all control characters.
-    return word.encode().hex(" ").split() if word.isascii() else [f"{ord(character):x}" for character in word]
+def _letters(text: str) -> str:
+    # By way of bytes, in a tenth of the time.
+    return text.encode().translate(_LATIN_1).decode("latin-1") if text.isascii() else text.translate(_LETTERS)
 
 
 def _trigrams(words: list[str]) -> list[str]:

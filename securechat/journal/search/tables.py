@@ -19,7 +19,7 @@ from securechat.journal.search.matching import UNICODE, grams
 APPLICATION: Final = 0x53436853
 """SQLite's application_id of the file: "SChS"."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """SQLite's user_version: the tables below, and what `matching` puts into them."""
 
 SEQ_BITS: Final = 40
@@ -76,6 +76,11 @@ class Position(NamedTuple):
 def document_id(room: int, seq: int) -> int:
     """The number of a document, by the number of its room."""
     return room << SEQ_BITS | seq
+
+
+def room_of(id: int) -> int:
+    """The number of the room in the number of a document."""
+    return id >> SEQ_BITS
 
 
 def seq_of(id: int) -> int:
