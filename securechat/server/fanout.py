@@ -5,12 +5,12 @@ It knows records, frames and queues; it knows no socket, and decides nothing.
 
 import base64
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from securechat.chat.model import Grant, Mark, Proposal, Record, Revoke
+from securechat.chat.model import Grant, Kind, Mark, Proposal, Record, Revoke
 from securechat.chat.names import is_direct, shown_room
 from securechat.journal.journal import Batch
 from securechat.limits import SAFE_INTEGER
@@ -67,42 +67,38 @@ class Subscription:
 
 def text_of_bytes(data: bytes) -> str:
     """Bytes as frames carry them: base64 in the alphabet for URLs, without padding (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") if data else ""
 
 
 def record_event(record: Record, viewer: str, *, replay: bool = False) -> AnyRecord:
     """A record as the frame in which `viewer` is told of it; `replay`: it was there before the session read it."""
-    common: dict[str, Any] = {
-        "room": shown_room(record.room, viewer),
-        "seq": record.seq,
-        "sender": record.sender,
-        "time": record.time,
-        "id": record.id,
-        "salt": text_of_bytes(record.salt),
-        "erased": text_of_bytes(record.erased),
-        "replay": replay,
-    }
-    match record.kind:
-        case "say":
-            return records.Message(text=record.text, reply_to=record.about, **common)
-        case "topic":
-            return records.TopicRecord(text=record.text, **common)
-        case "edit":
-            return records.EditRecord(text=record.text, about=record.about, **common)
-        case "delete":
-            return records.DeleteRecord(about=record.about, **common)
-        case "invite":
-            return records.InviteRecord(target=record.target, **common)
-        case "kick":
-            return records.KickRecord(target=record.target, **common)
-        case "create":
-            return records.CreateRecord(target=record.target, **common)
-        case "join":
-            return records.JoinRecord(**common)
-        case "leave":
-            return records.LeaveRecord(**common)
-        case "archive":
-            return records.ArchiveRecord(**common)
+    what, extra = _EVENTS[record.kind]
+    return what(
+        room=shown_room(record.room, viewer),
+        seq=record.seq,
+        sender=record.sender,
+        time=record.time,
+        id=record.id,
+        salt=text_of_bytes(record.salt),
+        erased=text_of_bytes(record.erased),
+        replay=replay,
+        **extra(record),
+    )
+
+
+_EVENTS: dict[Kind, tuple[type[AnyRecord], Callable[[Record], dict[str, Any]]]] = {
+    "say": (records.Message, lambda record: {"text": record.text, "reply_to": record.about}),
+    "topic": (records.TopicRecord, lambda record: {"text": record.text}),
+    "edit": (records.EditRecord, lambda record: {"text": record.text, "about": record.about}),
+    "delete": (records.DeleteRecord, lambda record: {"about": record.about}),
+    "invite": (records.InviteRecord, lambda record: {"target": record.target}),
+    "kick": (records.KickRecord, lambda record: {"target": record.target}),
+    "create": (records.CreateRecord, lambda record: {"target": record.target}),
+    "join": (records.JoinRecord, lambda record: {}),
+    "leave": (records.LeaveRecord, lambda record: {}),
+    "archive": (records.ArchiveRecord, lambda record: {}),
+}
+"""For each kind of record its frame, and the fields of its own."""
 
 
 def encode_record(record: Record, viewer: str, *, replay: bool = False) -> bytes:
@@ -122,34 +118,46 @@ class Delivery:
         self.batch = batch
         self._encoded: dict[tuple[str, str], bytes] = {}
 
-    def send(self, subscription: Subscription) -> bool:
-        """Queue what the subscription lacks of this batch; False when it cannot be queued and must be read later.
+    def send(self, room: str, subscriptions: Iterable[Subscription]) -> list[Subscription]:
+        """Queue what each of these readers of the room lacks of this batch; return those who must read it later.
 
-        It cannot when the queue has no room, or when records between the cursor and this batch were never queued.
+        That is where the queue has no room, or when records between the cursor and this batch were never queued.
         """
-        room, cursor = subscription.room, subscription.cursor
         added = self.batch.records[room]
-        first, newest = added[0].seq, added[-1].seq
-        last = newest if subscription.last is None else min(newest, subscription.last)
+        before, newest = added[0].seq - 1, added[-1].seq
+        shared = None if is_direct(room) else self._whole(room, "")
+        behind = []
+        for subscription in subscriptions:
+            session = subscription.session
+            # Nearly all lack just this batch; what is done for them is done for each delivery of all.
+            data: bytes | None
+            if subscription.cursor == before and subscription.last is None:
+                data = self._whole(room, session.username) if shared is None else shared
+                last = newest
+            else:
+                last = newest if subscription.last is None else min(newest, subscription.last)
+                data = self._part(added, subscription, last)
+            connection = session.connection
+            if data is None or connection.queued + len(data) > session.queue_bytes:
+                behind.append(subscription)
+            elif data:
+                connection.queue(data)
+                subscription.cursor = last
+        return behind
+
+    def _part(self, added: list[Record], subscription: Subscription, last: int) -> bytes | None:
+        """What it lacks of these records up to `last`; None where others before them were never queued."""
+        cursor = subscription.cursor
         if cursor >= last:
-            return True
-        session = subscription.session
-        if cursor == first - 1 and last == newest:
-            data = self._whole(room, session.username)
-        elif cursor >= first - 1:
-            data = encode_records([record for record in added if cursor < record.seq <= last], session.username)
-        else:
-            return False
-        connection = session.connection
-        if connection.queued + len(data) > session.queue_bytes:
-            return False
-        connection.queue(data)
-        subscription.cursor = last
-        return True
+            return b""
+        if cursor < added[0].seq - 1:
+            return None
+        lacking = [record for record in added if cursor < record.seq <= last]
+        return encode_records(lacking, subscription.session.username)
 
     def _whole(self, room: str, viewer: str) -> bytes:
-        # Only a direct room has a name that depends on who looks; two reactors may both encode, to the same bytes.
-        key = (room, viewer if is_direct(room) else "")
+        # Two reactors may both encode, to the same bytes.
+        key = (room, viewer)
         data = self._encoded.get(key)
         if data is None:
             data = self._encoded[key] = encode_records(self.batch.records[room], viewer)

@@ -1,4 +1,4 @@
-"""A thread with a selector that owns connections: it waits, lets them read, write and time out, and fans batches out.
+"""A thread with a selector that owns connections: it waits, and lets them read, write and time out.
 
 Other threads only leave a note (`post`). It blocks on nothing but its selector: no disk, no hashing, no lock held over
 I/O. It knows frames and batches; what a request means is the session's, what a byte means the protocol's.
@@ -18,15 +18,14 @@ from collections.abc import Callable, Iterable
 from typing import Protocol as Interface
 from typing import TypeVarTuple
 
-from securechat.chat.model import Mark, Outcome
-from securechat.chat.names import shown_room
 from securechat.counters import ReactorCounts
 from securechat.errors import Code, SecurechatError
-from securechat.journal.journal import Batch, Submission
-from securechat.limits import PRESENCE_MEMBERS, Limits
-from securechat.protocols.frames import Broadcast, Bye, Presence, ReadMarker
+from securechat.journal.journal import Submission
+from securechat.limits import Limits
+from securechat.protocols.frames import Broadcast, Bye
+from securechat.server.audience import Audience
 from securechat.server.connection import Connection
-from securechat.server.fanout import Delivery, Origin, Subscription
+from securechat.server.fanout import Delivery, Origin
 from securechat.server.own_account import session_name
 from securechat.server.salts import Salts
 from securechat.server.services import Services
@@ -55,10 +54,9 @@ class Reactor:
         self.number = number
         self.services = services
         self.limits: Limits = services.config.limits
-        self.live: dict[str, set[Subscription]] = {}
-        """The subscriptions that are level with their room, by room."""
         self.salts = Salts()
         self.counts = ReactorCounts()
+        self.audience = Audience(self)
         self._pace = pace
         self._selector = selectors.DefaultSelector()
         self._near, self._far = socket.socketpair()
@@ -72,11 +70,8 @@ class Reactor:
         self._connections: set[Connection] = set()
         self._strangers: dict[Connection, float] = {}
         """Those that have not logged in, since when, the oldest first."""
-        self._sessions: dict[str, set[Session]] = {}
         self._dirty: list[Connection] = []
         self._proposals: list[Submission] = []
-        self._handed: collections.deque[tuple[float, int]] = collections.deque()
-        """When how many proposals were handed to the journal that have no answer yet: answers come in their order."""
         self._behind: collections.deque[Subscriptions] = collections.deque()
         self._batch_number = 0
         self._ending = False
@@ -98,7 +93,7 @@ class Reactor:
 
     def post_for(self, connection: Connection, note: Callable[[], None]) -> None:
         """The same, where a bug in the note is the end of this connection's session."""
-        self.post(lambda: self._guard(connection, note))
+        self.post(lambda: self.guard(connection, note))
 
     def adopt(self, raw: socket.socket, address: str, source: str) -> None:
         """Own this accepted socket from now on; `source` is what its address counts as."""
@@ -110,30 +105,29 @@ class Reactor:
 
     def deliver(self, number: int, delivery: Delivery) -> None:
         """Fan a committed batch out; `number` comes back through `written`."""
-        self.post(lambda: self._deliver(number, delivery))
+
+        def note() -> None:
+            self._batch_number = number
+            self.audience.deliver(delivery)
+
+        self.post(note)
 
     def end_sessions(self, accounts: Iterable[str], bye: Bye, keep: Session | None = None) -> None:
         """End every session of these accounts but the one to keep."""
         names = frozenset(accounts)
-        self.post(lambda: self._end_sessions(names, bye, keep))
+        self.post(lambda: self.audience.end_sessions(names, bye, keep))
 
     def end_revoked(self) -> None:
         """End every session whose client certificate is revoked by now."""
-        self.post(self._end_revoked)
+        self.post(self.audience.end_revoked)
 
     def tell_presence(self, account: str, *, online: bool) -> None:
         """Tell those who share a room with the account, and read all their rooms, that it came or went."""
-        self.post(lambda: self._tell_presence(account, online))
+        self.post(lambda: self.audience.tell_presence(account, online=online))
 
     def tell_all(self, event: Broadcast) -> None:
         """Tell every session that is logged in."""
-
-        def note() -> None:
-            for sessions in tuple(self._sessions.values()):
-                for session in tuple(sessions):
-                    session.tell(event)
-
-        self.post(note)
+        self.post(lambda: self.audience.tell_all(event))
 
     def survey(self, take: Callable[[list[ConnectionState]], None]) -> None:
         """Give the state of each connection to `take`, on the reactor's thread."""
@@ -218,17 +212,8 @@ class Reactor:
 
     def entered(self, session: Session) -> None:
         """The session is logged in."""
-        self._sessions.setdefault(session.username, set()).add(session)
         self._is_no_stranger(session.connection)
-        self.services.presence.came(session.username, session.token_hash, session.connection.source)
-
-    def left(self, session: Session) -> None:
-        """The session, which was logged in, is over."""
-        sessions = self._sessions[session.username]
-        sessions.discard(session)
-        if not sessions:
-            del self._sessions[session.username]
-        self.services.presence.went(session.username, session.token_hash, session.connection.source)
+        self.audience.entered(session)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -286,7 +271,7 @@ class Reactor:
             when, _, connection = heapq.heappop(self._timers)
             if when == connection.scheduled and not connection.is_closed:
                 connection.scheduled = math.inf
-                self._guard(connection, connection.check, now)
+                self.guard(connection, connection.check, now)
 
     def _submit(self) -> None:
         if not self._proposals:
@@ -294,14 +279,14 @@ class Reactor:
         proposals, self._proposals = self._proposals, []
         if not self.services.journal.submit(proposals):
             for submission in proposals:
-                self._tell_outcome(submission.origin, self.services.refusal())
+                self.audience.tell_outcome(submission.origin, self.services.refusal())
         else:
-            self._handed.append((time.monotonic(), len(proposals)))
+            self.audience.handed(len(proposals))
 
     def _page(self) -> None:
         for _ in range(min(len(self._behind), PAGES_A_TURN)):
             subscriptions = self._behind.popleft()
-            self._guard(subscriptions.session.connection, subscriptions.page)
+            self.guard(subscriptions.session.connection, subscriptions.page)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
@@ -314,7 +299,7 @@ class Reactor:
             self._pace.written(self, self._batch_number)
             self._batch_number = 0
 
-    def _guard(self, connection: Connection, act: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
+    def guard(self, connection: Connection, act: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
         """Rule 6: a bug in one session ends that session; the thread lives on."""
         try:
             act(*arguments)
@@ -361,107 +346,6 @@ class Reactor:
         for connection in [one for one, since in self._strangers.items() if since <= latest]:
             log.info("dropped early: too many have not logged in", extra={"peer": connection.address})
             connection.drop()
-
-    def _end_sessions(self, names: frozenset[str], bye: Bye, keep: Session | None) -> None:
-        for name in names:
-            for session in tuple(self._sessions.get(name, ())):
-                if session is not keep:
-                    session.connection.finish(bye)
-
-    def _end_revoked(self) -> None:
-        bye = Bye(code=Code.REVOKED, message="The client certificate is revoked.")
-        for session in [session for sessions in self._sessions.values() for session in sessions]:
-            if session.certificate and self.services.certificate.is_revoked(session.certificate.serial):
-                log.info("client certificate revoked", extra=session.who())
-                session.connection.finish(bye)
-
-    def _tell_presence(self, account: str, online: bool) -> None:
-        view = self.services.view
-        near: set[str] = set()
-        for key in view.rooms_of.get(account, ()):
-            members = view.rooms[key].members
-            if len(members) <= PRESENCE_MEMBERS:
-                near.update(self._sessions.keys() & members)
-        near.discard(account)
-        event = Presence(username=account, online=online)
-        for name in near:
-            for session in self._sessions[name]:
-                if session.is_synced:
-                    session.tell(event)
-
-    def _deliver(self, number: int, delivery: Delivery) -> None:
-        self._batch_number = number
-        batch = delivery.batch
-        mine = 0
-        for origin, outcome in batch.outcomes:
-            mine += self._tell_outcome(origin, outcome)
-        self._time_answers(mine)
-        for gain in batch.gained:
-            for session in tuple(self._sessions.get(gain.account, ())):
-                self._guard(session.connection, session.gained, gain.room, gain.after)
-        # Before the fan-out: whoever was kicked hears that, and nothing that stands behind it in the same batch.
-        self._take_away(batch)
-        for room in batch.records:
-            self._fan_out(room, delivery)
-        self._take_away(batch)  # again: who is level now reads no more
-        self._tell_marks(batch)
-        for token in batch.revoked:
-            for session in tuple(self._sessions.get(token.account, ())):
-                if session.token_hash == token.token_hash:
-                    session.connection.finish(Bye(code=Code.REVOKED, message="This session was ended."))
-
-    def _fan_out(self, room: str, delivery: Delivery) -> None:
-        subscriptions = self.live.get(room)
-        if not subscriptions:
-            return
-        behind = [subscription for subscription in subscriptions if not delivery.send(subscription)]
-        self.counts.deliveries += len(delivery.batch.records[room]) * (len(subscriptions) - len(behind))
-        for subscription in behind:
-            subscription.session.subscriptions.fell_behind(subscription)
-
-    def _take_away(self, batch: Batch) -> None:
-        for loss in batch.lost:
-            room = batch.view.rooms.get(loss.room)
-            if room is not None and loss.account in room.members:
-                continue  # back in already, within the same batch
-            for session in tuple(self._sessions.get(loss.account, ())):
-                session.subscriptions.end_with(loss.room, loss.after + 1)
-
-    def _tell_marks(self, batch: Batch) -> None:
-        # Whoever asked about this room has heard it as the answer.
-        asked = {
-            (origin.session, origin.proposal.room)
-            for origin, _ in batch.outcomes
-            if isinstance(origin, Origin) and isinstance(origin.proposal, Mark) and not origin.proposal.consumer
-        }
-        for mark in batch.marks:
-            if mark.consumer:
-                continue  # a program's, and nobody else's
-            event = ReadMarker(room=shown_room(mark.room, mark.account), seq=mark.seq)
-            for session in self._sessions.get(mark.account, ()):
-                if (session, mark.room) not in asked:
-                    session.tell(event)
-
-    def _tell_outcome(self, origin: object, outcome: Outcome) -> bool:
-        """Tell the session that proposed it; whether this reactor did."""
-        if not isinstance(origin, Origin):
-            return False  # not a session's: the publisher has told whoever asked
-        session = origin.session
-        if session.reactor is not self:
-            return False
-        if not session.is_over:
-            self._guard(session.connection, session.decided, origin, outcome)
-        return True
-
-    def _time_answers(self, answers: int) -> None:
-        now = time.monotonic()
-        while answers:
-            handed, count = self._handed.popleft()
-            answered = min(count, answers)
-            self.counts.answer_seconds.add(now - handed, answered)
-            answers -= answered
-            if answered < count:
-                self._handed.appendleft((handed, count - answered))
 
 
 def _state_of(connection: Connection) -> ConnectionState:

@@ -158,7 +158,7 @@ class Session:
         self.is_over = True
         self.subscriptions.end_all()
         if self._state is IN:
-            self.reactor.left(self)
+            self.reactor.audience.left(self)
             log.info("session ended", extra=self.who())
 
     # --- what its reactor says -----------------------------------------------------------------------

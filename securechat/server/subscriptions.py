@@ -22,7 +22,7 @@ class Subscriptions:
 
     def __init__(self, session: "Session") -> None:
         self.session = session
-        self._live = session.reactor.live
+        self._live = session.reactor.audience.live
         self._services = session.reactor.services
         self._shared = self._services.shared_pages
         self._page_bytes = session.reactor.limits.page_bytes

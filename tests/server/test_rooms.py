@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from securechat.server import reactor
+from securechat.server import audience
 from securechat.server.server import Server
 from tests.server.support import DEADLINE, Peer, peer, with_any_number_of_reactors
 
@@ -151,7 +151,7 @@ def test_those_who_share_a_room_hear_who_comes_and_goes(server: Server) -> None:
 
 
 def test_in_a_larger_room_who_is_here_is_told_to_those_who_ask(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reactor, "PRESENCE_MEMBERS", 2)
+    monkeypatch.setattr(audience, "PRESENCE_MEMBERS", 2)
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         alice.send({"type": "sync"})
         alice.expect("synced")
