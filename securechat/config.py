@@ -5,6 +5,7 @@ A home is the folder where one server keeps everything: `certs/`, `credentials`,
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +15,33 @@ import msgspec
 from msgspec import Meta
 
 from securechat.errors import ConfigError
-from securechat.limits import Limits
+from securechat.limits import NODES, Limits
 
 PREFIX = "SECURECHAT_"
 
-TABLES = ("limits", "retention")
+TABLES = ("limits", "cluster", "retention")
 """Settings that are tables of their own, and too much for the environment."""
+
+_PLACE = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})\Z")
 
 Days: TypeAlias = Annotated[int, Meta(ge=0, le=36_500)]
 """A hundred years at most: the time of a record is a number of 64 bits in the store."""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where one chat is reached: by clients, and by its nodes each other."""
+
+    nodes: tuple[str, ...] = ()
+    """The addresses under which clients reach this chat, each as `"HOST:PORT"`, of all its nodes. A client learns them
+    when it comes in, and goes to another when its own is gone."""
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) > NODES:
+            raise ValueError(f"nodes: there are {len(self.nodes)}, and {NODES} are the most")
+        for node in self.nodes:
+            place = _PLACE.match(node)
+            if place is None or not 1 <= int(place[1]) <= 65_535:
+                raise ValueError(f"nodes: {node!a} is not HOST:PORT")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +92,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: dict[str, Days] = {}
     """The same for single rooms: a room's name, and its days. `lobby = 30` keeps a month of the lobby."""
 
+    cluster: Cluster = Cluster()
+    """Under which addresses one chat is reached, where it has more than one."""
+
     limits: Limits = Limits()
     """What the server grants to its peers. Times are in seconds, sizes in bytes."""
 
@@ -91,9 +113,10 @@ def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, obje
             settings[key] = value
     settings.update({key: value for key, value in flags.items() if value is not None})
     _refuse_unknown(settings, known, path)
-    limits = settings.get("limits")
-    if isinstance(limits, dict):
-        _refuse_unknown(limits, Limits.__struct_fields__, path)
+    for table, struct in (("limits", Limits), ("cluster", Cluster)):
+        written = settings.get(table)
+        if isinstance(written, dict):
+            _refuse_unknown(written, struct.__struct_fields__, path)
     try:
         # Not strict: the environment has only strings, and "7443" is meant as a number.
         return msgspec.convert(settings, Config, strict=False)

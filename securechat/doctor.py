@@ -27,6 +27,7 @@ from securechat.client.address import Address
 from securechat.client.bell import Bell
 from securechat.client.connection import Connection
 from securechat.client.exchange import Exchange
+from securechat.client.nodes import Nodes
 from securechat.client.timeouts import Timeouts
 from securechat.config import Config, load_config
 from securechat.errors import Refused, SecurechatError
@@ -276,7 +277,7 @@ def _knock(address: Address, authority: Path | None) -> None:
     bell = Bell()
     try:
         timeouts = Timeouts(connect=3.0, greet=5.0)
-        Connection(address, client_context(authority), authority, timeouts, Exchange(bell.ring), bell).knock()
+        Connection(Nodes(address), client_context(authority), authority, timeouts, Exchange(bell.ring), bell).knock()
     finally:
         bell.close()
 

@@ -87,6 +87,12 @@ SAFE_INTEGER: Final = 2**53 - 1
 ROOMS_PER_REQUEST: Final = 1_000
 """Rooms named in one `sync` request."""
 
+NODES: Final = 16
+"""Nodes that a `welcome` lists and a client keeps; what is beyond is not tried. Three or five are common."""
+
+PLACE_LENGTH: Final = 261
+"""Characters of a node's `HOST:PORT`: the longest DNS name (RFC 1035, 2.3.4), or an IPv6 address, and a port."""
+
 EVENT_LINE_BYTES: Final = 16_777_216
 """A line from the server, as a client takes it, its newline included: the longest is a list of all rooms, and
 100,000 rooms fit; what a hostile server can make a client keep is bounded."""

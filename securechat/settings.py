@@ -13,7 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from securechat.config import PREFIX, TABLES, Config, load_config, read_file
+from securechat.config import PREFIX, TABLES, Cluster, Config, load_config, read_file
+from securechat.limits import Limits
+
+FIXED: Final[dict[str, type[msgspec.Struct]]] = {"cluster": Cluster, "limits": Limits}
+"""The tables whose keys are known."""
 
 WIDTH: Final = 100
 """Columns of a new securechat.toml."""
@@ -50,7 +54,7 @@ class InForce(NamedTuple):
 @cache
 def every_setting() -> tuple[Setting, ...]:
     """Every setting, those in no table first; a table of free keys is one setting."""
-    return (*_of("", Config), *_of("limits", Config().limits.__class__))
+    return (*_of("", Config), *(one for table, struct in FIXED.items() for one in _of(table, struct)))
 
 
 def in_force(home: Path, environ: Mapping[str, str], flags: Mapping[str, object]) -> list[InForce]:
@@ -72,7 +76,7 @@ def in_force(home: Path, environ: Mapping[str, str], flags: Mapping[str, object]
     def value(setting: Setting) -> object:
         return getattr(getattr(config, setting.table) if setting.table else config, setting.key)
 
-    return [InForce(one, value(one), origin(one)) for one in every_setting() if one.name != "limits"]
+    return [InForce(one, value(one), origin(one)) for one in every_setting() if one.name not in FIXED]
 
 
 def new_file() -> str:

@@ -5,7 +5,7 @@ same id, so it is stored once; what is read goes on where it ended, so it is hea
 and people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -18,6 +18,7 @@ from securechat.client.cursor import check_page
 from securechat.client.exchange import Exchange, Heard
 from securechat.client.following import Following
 from securechat.client.ids import new_id
+from securechat.client.nodes import Nodes
 from securechat.client.outbox import Outbox
 from securechat.client.pending import Pending, Receipt
 from securechat.client.reading import Counts
@@ -57,8 +58,9 @@ class Client:
     """One account's way to a server: made by `connect`, usable from every thread, ended by `close`.
 
     When the connection is lost it comes back by itself, with the token that the server gave it, and goes on where it
-    was. What ends it for good (a changed account, a revoked token, a server that is not proven, a broken chain, an
-    outage longer than `timeouts.outage`) is raised by whatever is called then.
+    was: at the same server, or at another node of the same chat, where the server has told of others. What ends it for
+    good (a changed account, a revoked token, a server that is not proven, a broken chain, an outage longer than
+    `timeouts.outage`) is raised by whatever is called then.
 
     Hear with `messages(room)`, or with `events()` for everything; take the events on a thread of its own while others
     make calls: an answer can stand behind more events than the client keeps.
@@ -86,6 +88,7 @@ class Client:
         *,
         device: str = "",
         authority: Path | None = None,
+        nodes: Sequence[str] = (),
         outbox: Path | None = None,
         keep_password: bool = False,
         timeouts: Timeouts = SECONDS,
@@ -94,17 +97,18 @@ class Client:
 
         `context` is made by `certificates.client_context(authority)`; `authority` is given again for the words of a
         failed verification. `device` is what the account's owner will know this session by, up to 64 characters.
-        `outbox` is a folder where what is said is kept until it is stored: what an earlier run
-        left there is sent first (`left_over`). `keep_password` keeps the password in memory, for a way back when the
-        token is worth nothing any more; without it, that ends the client.
+        `nodes` are other addresses of the same chat, each as `HOST:PORT`, as an earlier client was told (`nodes`): they
+        are tried where this one is gone. `outbox` is a folder where what is said is kept until it is stored: what an
+        earlier run left there is sent first (`left_over`). `keep_password` keeps the password in memory, for a way back
+        when the token is worth nothing any more; without it, that ends the client.
 
         Raises VerificationFailed (nothing was sent), Unreachable, Refused for a wrong username or password
         (`bad-credentials`) and for too many tries (`throttled`, with `retry_after`), and OutboxUnusable where the
-        outbox cannot be used. It tries once: coming back begins when one was in.
+        outbox cannot be used. It tries each address once: coming back begins when one was in.
         """
         login = Login(username=username, password=password, device=device)
         comeback = Comeback(login, timeouts, keep_password=keep_password)
-        return cls._open(Address(username, host, port), context, comeback, authority, outbox, timeouts)
+        return cls._open(Nodes(Address(username, host, port), nodes), context, comeback, authority, outbox, timeouts)
 
     @classmethod
     def resume(
@@ -116,6 +120,7 @@ class Client:
         token: str,
         *,
         authority: Path | None = None,
+        nodes: Sequence[str] = (),
         outbox: Path | None = None,
         timeouts: Timeouts = SECONDS,
     ) -> Self:
@@ -124,7 +129,7 @@ class Client:
         The rest is as for `connect`; a token that is not in force any more is refused with `bad-credentials`.
         """
         comeback = Comeback(Resume(token=token), timeouts, keep_password=False)
-        return cls._open(Address(username, host, port), context, comeback, authority, outbox, timeouts)
+        return cls._open(Nodes(Address(username, host, port), nodes), context, comeback, authority, outbox, timeouts)
 
     @classmethod
     def redeem(
@@ -147,12 +152,12 @@ class Client:
         """
         opening = Redeem(username=username, secret=secret, password=password, device=device)
         comeback = Comeback(opening, timeouts, keep_password=False)
-        return cls._open(Address(username, host, port), context, comeback, authority, None, timeouts)
+        return cls._open(Nodes(Address(username, host, port)), context, comeback, authority, None, timeouts)
 
     @classmethod
     def _open(
         cls,
-        address: Address,
+        nodes: Nodes,
         context: "ssl.SSLContext",
         comeback: Comeback,
         authority: Path | None,
@@ -160,10 +165,11 @@ class Client:
         timeouts: Timeouts,
     ) -> Self:
         require_verifying(context)
+        address = nodes.current
         kept = Outbox(outbox, f"{address.username}@{address}") if outbox else None
         bell = Bell()
         exchange = Exchange(bell.ring, kept)
-        connection = Connection(address, context, authority, timeouts, exchange, bell)
+        connection = Connection(nodes, context, authority, timeouts, exchange, bell)
         # The password is the thread's argument and nobody's attribute.
         thread = Thread(target=connection.live, args=(comeback,), name="securechat-client", daemon=True)
         client = cls(address, connection, exchange, bell, thread)
@@ -194,6 +200,11 @@ class Client:
     def proof(self) -> str:
         """How the server was proven the last time: the version of TLS and the CA, `TLS 1.3, CA 0F:1E:2D:3C`."""
         return self._exchange.proof
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The addresses of all nodes of the chat, as the server told the last time; none where it has but one."""
+        return self._connection.nodes.listed
 
     @property
     def left_over(self) -> tuple[Pending, ...]:

@@ -46,11 +46,19 @@ class Comeback:
             self._login = None
 
     def wait(
-        self, failure: SecurechatError, *, may_return: bool, retry_after: float, in_for: float, now: float
+        self,
+        failure: SecurechatError,
+        *,
+        may_return: bool,
+        retry_after: float,
+        in_for: float,
+        now: float,
+        elsewhere: bool = False,
     ) -> float:
         """How long to wait before the next try, after one that held for `in_for` seconds (0: was not let in).
 
-        Raises the failure where no further try can help, or none is left.
+        `elsewhere` says that the next try is at a node that was not tried yet, which the wait of another does not
+        concern. Raises the failure where no further try can help, or none is left.
         """
         if in_for:
             self._lost_at = None
@@ -59,11 +67,14 @@ class Comeback:
         if isinstance(failure, Refused) and failure.code == Code.BAD_CREDENTIALS and self._token and self._login:
             self._token = ""
             may_return = True
-        if not self._was_in or not may_return or not (self._token or self._login):
+        if not (self._was_in or elsewhere) or not may_return or not (self._token or self._login):
             raise failure
         if self._lost_at is None:
             self._lost_at = now
-        seconds = self._next(retry_after)
+        if elsewhere:
+            seconds = self._next(0.0) if in_for else _jittered(self._timeouts.retry)
+        else:
+            seconds = self._next(retry_after)
         if now + seconds > self._lost_at + self._timeouts.outage:
             raise self._given_up(failure)
         return seconds
@@ -71,11 +82,15 @@ class Comeback:
     def _next(self, retry_after: float) -> float:
         longest = min(self._timeouts.retry_most, self._timeouts.retry * 2.0 ** min(self._tries, 32))
         self._tries += 1
-        # Jitter: whoever was cut off at the same moment does not come back at the same moment.
-        own = longest * random.uniform(0.5, 1.0)  # noqa: S311 - it need not be hard to guess
+        own = _jittered(longest)
         return own if own >= retry_after else min(retry_after, PATIENCE) + own
 
     def _given_up(self, failure: SecurechatError) -> SecurechatError:
         if isinstance(failure, Unreachable) and self._timeouts.outage > 0:
             return Unreachable(f"{failure.message} Nothing came of trying again for {self._timeouts.outage:g} seconds.")
         return failure
+
+
+def _jittered(longest: float) -> float:
+    # Whoever was cut off at the same moment does not come back at the same moment.
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - it need not be hard to guess

@@ -21,8 +21,9 @@ from securechat.client.bell import Bell
 from securechat.client.comeback import Comeback
 from securechat.client.dialogue import Dialogue, Stage
 from securechat.client.exchange import Exchange
+from securechat.client.nodes import Nodes
 from securechat.client.timeouts import Timeouts
-from securechat.errors import CertificateError, Refused, SecurechatError, Unreachable
+from securechat.errors import CertificateError, Refused, SecurechatError, Unreachable, VerificationFailed
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -44,7 +45,7 @@ class Connection:
 
     def __init__(
         self,
-        address: Address,
+        nodes: Nodes,
         context: ssl.SSLContext,
         authority: Path | None,
         timeouts: Timeouts,
@@ -52,13 +53,22 @@ class Connection:
         bell: Bell,
     ) -> None:
         self.closing: Final = threading.Event()
-        self._address = address
+        self.nodes: Final = nodes
         self._context = context
         self._authority = authority
         self.timeouts: Final = timeouts
         self._exchange = exchange
         self._bell = bell
         self._shown: list[str] = []
+        self._not_proven: VerificationFailed | None = None
+
+    @property
+    def _address(self) -> Address:
+        return self.nodes.current
+
+    @property
+    def _patience(self) -> Timeouts:
+        return self.timeouts.among_nodes() if self.nodes.are_several else self.timeouts
 
     def live(self, comeback: Comeback) -> None:
         """All connections of the client, to its end; the exchange learns how it ended."""
@@ -94,7 +104,7 @@ class Connection:
                 self._shake_hands(tls)
                 self._exchange.proof = _proof(tls, self._authority)
                 tls.setblocking(False)
-                dialogue = Dialogue(self._address, comeback, self._exchange, self.timeouts, time.monotonic())
+                dialogue = Dialogue(self.nodes, comeback, self._exchange, self._patience, time.monotonic())
                 self._converse(tls, dialogue)
                 failure = dialogue.failure
                 may_return, retry_after, in_since = dialogue.may_return, dialogue.retry_after, dialogue.in_since
@@ -108,26 +118,46 @@ class Connection:
         if failure is None:
             return None
         now = time.monotonic()
+        elsewhere = self._goes_elsewhere(failure, may_return=may_return, was_in=in_since is not None)
         wait = comeback.wait(
             failure,
-            may_return=may_return,
+            may_return=may_return or elsewhere,
+            elsewhere=elsewhere,
             retry_after=retry_after,
             in_for=now - in_since if in_since is not None else 0.0,
             now=now,
         )
+        if not isinstance(failure, Refused):
+            self.nodes.move_on()
         self._exchange.lost(failure)
         return wait
 
+    def _goes_elsewhere(self, failure: SecurechatError, *, may_return: bool, was_in: bool) -> bool:
+        """Whether the next try is at a node that was not tried yet since one let us in.
+
+        Raises VerificationFailed when all were tried and one of them was not proven: then a person has to know.
+        """
+        if was_in:
+            self._not_proven = None
+        if isinstance(failure, VerificationFailed) and not may_return:
+            self._not_proven = self._not_proven or failure
+            may_return = True
+        if self.nodes.has_untried:
+            return may_return and not isinstance(failure, Refused)
+        if self._not_proven is not None:
+            raise self._not_proven
+        return False
+
     def _reach(self) -> socket.socket:
         try:
-            raw = socket.create_connection((self._address.host, self._address.port), self.timeouts.connect)
+            raw = socket.create_connection((self._address.host, self._address.port), self._patience.connect)
         except (socket.gaierror, UnicodeError):
             raise Unreachable(f"There is no address for {self._address.host}.", hint="Is the name right?") from None
         except ConnectionRefusedError:
             hint = "Is the server running, and is the port right?"
             raise Unreachable(f"Nothing listens at {self._address}.", hint=hint) from None
         except TimeoutError:
-            waited = f"{self.timeouts.connect:g} seconds"
+            waited = f"{self._patience.connect:g} seconds"
             raise Unreachable(
                 f"{self._address} did not answer within {waited}.", hint="Is the address right?"
             ) from None
@@ -137,7 +167,7 @@ class Connection:
         return raw
 
     def _wrap(self, raw: socket.socket) -> ssl.SSLSocket:
-        raw.settimeout(self.timeouts.greet)
+        raw.settimeout(self._patience.greet)
         return self._context.wrap_socket(
             raw, server_hostname=self._address.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )

@@ -6,9 +6,9 @@ import enum
 from typing import Final
 
 from securechat.client import text
-from securechat.client.address import Address
 from securechat.client.comeback import Comeback
 from securechat.client.exchange import Exchange, refusal
+from securechat.client.nodes import Nodes
 from securechat.client.timeouts import Timeouts
 from securechat.errors import ChainBroken, Code, ProtocolError, Refused, SecurechatError, Unreachable
 from securechat.protocols.frames import (
@@ -45,11 +45,9 @@ class Stage(enum.Enum):
 
 
 class Dialogue:
-    """One session with the server at `address`. Times are of the monotonic clock, in seconds."""
+    """One session with the current one of `nodes`. Times are of the monotonic clock, in seconds."""
 
-    def __init__(
-        self, address: Address, comeback: Comeback, exchange: Exchange, timeouts: Timeouts, now: float
-    ) -> None:
+    def __init__(self, nodes: Nodes, comeback: Comeback, exchange: Exchange, timeouts: Timeouts, now: float) -> None:
         self.stage = Stage.GREETING
         self.outgoing: Final = bytearray()
         """What is to be sent; whoever sends takes it from the front."""
@@ -61,7 +59,8 @@ class Dialogue:
         """Whether another connection may come to something, where a connection was lost."""
         self.retry_after = 0.0
         """Seconds for which the server asks to be left alone."""
-        self._address = address
+        self._nodes = nodes
+        self._address = nodes.current
         self._comeback = comeback
         self._has_resumed = False
         self._exchange = exchange
@@ -173,6 +172,9 @@ class Dialogue:
                 self._deadline = now + self._timeouts.login
             case Welcome() if self.stage is Stage.LOGIN:
                 self._comeback.entered(event.token)
+                self._nodes.told(event.nodes)
+                if self._nodes.are_several:
+                    self._timeouts = self._timeouts.among_nodes()
                 self.in_since = now
                 self.stage = Stage.IN
                 self._exchange.opened(event)

@@ -50,7 +50,13 @@ def enter(
 
     authority = trusted(profiles.path(name), profile)
     client = log_in(
-        profile.address, authority, password or asked, shown=shown(profile), outbox=outbox, timeouts=timeouts
+        profile.address,
+        authority,
+        password or asked,
+        shown=shown(profile),
+        nodes=profile.nodes,
+        outbox=outbox,
+        timeouts=timeouts,
     )
     keep_session(profiles, name, client)
     follow(profiles, name, client)
@@ -73,9 +79,11 @@ def resume(profiles: Profiles, name: str, *, outbox: Path | None = None, timeout
         profile.username,
         token,
         authority=authority,
+        nodes=profile.nodes,
         outbox=outbox,
         timeouts=timeouts,
     )
+    _keep_nodes(profiles, name, client)
     follow(profiles, name, client)
     return client
 
@@ -86,12 +94,13 @@ def log_in(
     password: str | Ask,
     *,
     shown: KeyPair | None = None,
+    nodes: tuple[str, ...] = (),
     outbox: Path | None = None,
     timeouts: Timeouts = SECONDS,
 ) -> Client:
     """Make a new session; `authority` is the CA to trust, None for the system's, and `shown` a client certificate.
 
-    Raises what `Client.connect` does.
+    `nodes` are tried where there is nobody at the address. Raises what `Client.connect` does.
     """
     context = client_context(authority, shown)
     return Client.connect(
@@ -102,17 +111,29 @@ def log_in(
         password if isinstance(password, str) else password(f"{address.username}@{address}"),
         device=device(),
         authority=authority,
+        nodes=nodes,
         outbox=outbox,
         timeouts=timeouts,
     )
 
 
 def keep_session(profiles: Profiles, name: str, client: Client) -> None:
-    """Keep the token of the session that this client has just begun. Raises SecurechatError when it got none."""
+    """Keep the token of the session that this client has just begun, and the nodes that it was told of.
+
+    Raises SecurechatError when it got no token.
+    """
     if not client.welcome.token:
         client.close()
         raise SecurechatError("The server gave no token for this session.", hint="Its disk may be full; try again.")
     profiles.keep_token(name, client.welcome.token)
+    _keep_nodes(profiles, name, client)
+
+
+def _keep_nodes(profiles: Profiles, name: str, client: Client) -> None:
+    # With the system's CAs, a server that was broken into once could name any host that has a certificate for itself,
+    # for good. A CA that is pinned vouches for the nodes of this chat alone.
+    if profiles.get(name).ca:
+        profiles.keep_nodes(name, client.nodes)
 
 
 def trusted(path: Path, profile: Profile) -> Path | None:

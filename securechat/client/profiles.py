@@ -42,7 +42,8 @@ _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._-]+")
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One account on one server. `ca` is the pinned CA in PEM form (empty: the system's CAs are trusted), and
     `password_command` what prints the password as its first line (empty: the person is asked). `certificate` and `key`
-    are the files of a client certificate (empty: there is none)."""
+    are the files of a client certificate (empty: there is none). `nodes` are the addresses of the same chat that its
+    server told of the last time."""
 
     username: str
     host: str
@@ -51,6 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     password_command: str = ""
     certificate: str = ""
     key: str = ""
+    nodes: tuple[str, ...] = ()
 
     @property
     def address(self) -> Address:
@@ -169,7 +171,17 @@ class Profiles:
 
     def pin(self, name: str, ca: str) -> None:
         """Pin other CAs, in PEM form, in the place of those that the profile has."""
-        _write(self.path(name), _format(replace(self.get(name), ca=ca)))
+        self._change(name, ca=ca)
+
+    def keep_nodes(self, name: str, nodes: tuple[str, ...]) -> None:
+        """Keep these as the addresses of the chat, in the place of those that the profile has."""
+        self._change(name, nodes=nodes)
+
+    def _change(self, name: str, **fields: Any) -> None:
+        before = self.get(name)
+        after = replace(before, **fields)
+        if after != before:
+            _write(self.path(name), _format(after))
 
     def remove(self, name: str) -> bool:
         """Delete a profile and its token; whether there was a token. Raises NotFound."""
@@ -249,7 +261,7 @@ def _format(profile: Profile) -> str:
     lines = [
         f"{key} = {json.dumps(value, ensure_ascii=False)}\n".replace("\x7f", "\\u007F")
         for key, value in settings.items()
-        if value != ""
+        if value not in ("", [])
     ]
     return f"{HEADER}{''.join(lines)}" + (f'ca = """\n{ca.strip()}\n"""\n' if ca else "")
 

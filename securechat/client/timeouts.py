@@ -1,8 +1,10 @@
 """How long a client waits for what."""
 
 import math
+from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,5 +35,13 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     retry_most: float = 30.0
     """For the longest wait between two tries, unless the server asks for a longer one."""
 
+    node: float = 5.0
+    """Where there is another node to go to: the longest of `connect`, `greet` and `silence`."""
+
     outage: float = math.inf
     """For the way back, all tries together; then the client gives up."""
+
+    def among_nodes(self) -> Self:
+        """The same where there is another node to go to: one that is gone, or cut off, costs seconds."""
+        brief = {name: min(getattr(self, name), self.node) for name in ("connect", "greet", "silence")}
+        return replace(self, **brief)

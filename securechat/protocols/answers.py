@@ -49,7 +49,7 @@ class Hello(Event, frozen=True, kw_only=True, tag="hello"):
 class Welcome(Answer, frozen=True, kw_only=True, tag="welcome"):
     """The server answers a `login`, `resume` or `redeem` that succeeded; `rooms` are those of the account, and `token`
     is not given to a `resume`. `next_ca` is the certificate of the CA after the server's own, in PEM form, while it is
-    announced, and `next_ca_signature` that CA's word for it."""
+    announced, and `next_ca_signature` that CA's word for it; `nodes` are all addresses of the chat, if several."""
 
     username: str
     role: str
@@ -59,6 +59,7 @@ class Welcome(Answer, frozen=True, kw_only=True, tag="welcome"):
     token: str = ""
     next_ca: str = ""
     next_ca_signature: str = ""
+    nodes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:  # a token opens the same door as a password
         return f"Welcome(username={self.username!r}, session={self.session!r})"

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from securechat.config import Config
 from securechat.errors import SecurechatError
-from securechat.limits import Limits
 from securechat.server.control import OPERATOR
 from securechat.server.services import Services
 
@@ -67,15 +68,17 @@ class Reloading:
 
 
 def _differences(before: Config, after: Config) -> list[str]:
-    pairs = [
-        (name, getattr(before, name), getattr(after, name)) for name in Config.__struct_fields__ if name != "limits"
-    ]
-    limits = [
-        (f"limits.{name}", getattr(before.limits, name), getattr(after.limits, name))
-        for name in Limits.__struct_fields__
-    ]
+    old, new = _flat(before), _flat(after)
     return [
-        f"{name} is {new!r}, and was {old!r}" + ("; it takes a restart." if name in AT_START else ".")
-        for name, old, new in pairs + limits
-        if old != new
+        f"{name} is {new[name]!r}, and was {old[name]!r}" + ("; it takes a restart." if name in AT_START else ".")
+        for name in new
+        if old[name] != new[name]
     ]
+
+
+def _flat(config: Config) -> dict[str, object]:
+    """Every setting by its name, those in tables behind the others."""
+    named = msgspec.structs.asdict(config)
+    for table in ("cluster", "limits"):
+        named.update({f"{table}.{key}": value for key, value in msgspec.structs.asdict(named.pop(table)).items()})
+    return named

@@ -395,6 +395,7 @@ class Session:
                 token=token,
                 next_ca=next_ca,
                 next_ca_signature=signature,
+                nodes=self.reactor.services.config.cluster.nodes,
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from securechat.client.commands import COMMANDS
 from securechat.client.screen.actions import KEYS
+from securechat.config import TABLES
 from securechat.settings import Setting, every_setting, toml
 from tests.trust.lines import LINES
 
@@ -24,11 +25,15 @@ def _settings(settings: Iterable[Setting]) -> str:
 
 
 def _plain() -> str:
-    return _settings(one for one in every_setting() if not one.table and one.key not in ("limits", "retention"))
+    return _settings(one for one in every_setting() if not one.table and one.key not in TABLES)
 
 
 def _limits() -> str:
     return _settings(one for one in every_setting() if one.table == "limits")
+
+
+def _cluster() -> str:
+    return _settings(one for one in every_setting() if one.table == "cluster")
 
 
 def _trust() -> str:
@@ -53,7 +58,7 @@ def _commands() -> str:
 
 
 PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
-    "docs/configuration.md": {"settings": _plain, "limits": _limits},
+    "docs/configuration.md": {"settings": _plain, "cluster": _cluster, "limits": _limits},
     "docs/trust.md": {"lines": _trust},
     "docs/client.md": {"keys": _keys, "commands": _commands},
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securechat.config import TABLES, Config, load_config
+from securechat.config import TABLES, Cluster, Config, load_config
 from securechat.errors import ConfigError
 from securechat.limits import Limits
 from securechat.settings import every_setting, in_force, new_file
@@ -19,7 +19,8 @@ from tests.project.tree import ROOT
 
 def test_every_setting_says_what_it_means() -> None:
     assert [one.name for one in every_setting() if not one.meaning] == []
-    names = [*Config.__struct_fields__, *(f"limits.{key}" for key in Limits.__struct_fields__)]
+    cluster = (f"cluster.{key}" for key in Cluster.__struct_fields__)
+    names = [*Config.__struct_fields__, *cluster, *(f"limits.{key}" for key in Limits.__struct_fields__)]
     assert [one.name for one in every_setting()] == names
 
 
@@ -46,6 +47,7 @@ def test_a_new_file_has_every_key_and_changes_nothing(tmp_path: Path) -> None:
     unset = {key for key, value in msgspec.structs.asdict(Config()).items() if value is None}
     found = tomllib.loads(commented)
     assert found["limits"] == msgspec.json.decode(msgspec.json.encode(Limits()))
+    assert found["cluster"] == msgspec.json.decode(msgspec.json.encode(Cluster()))
     assert set(found) | unset == set(Config.__struct_fields__)
     assert {key: found[key] for key in found if key not in TABLES} == {
         key: value for key, value in msgspec.to_builtins(Config()).items() if key not in TABLES and key not in unset
@@ -68,7 +70,8 @@ def test_where_each_value_came_from_is_shown(tmp_path: Path) -> None:
     assert found["limits.text_bytes"] == (5, "securechat.toml")
     assert found["limits.line_bytes"] == (65_536, "default")
     assert found["retention"] == ({"a": 3}, "securechat.toml")
-    assert "limits" not in found
+    assert found["cluster.nodes"] == ((), "default")
+    assert not {"limits", "cluster"} & found.keys()
 
     shown = call("config", "show", "--origin", "--home", str(tmp_path)).out.splitlines()
     assert "port = 1                                     securechat.toml" in shown
@@ -112,6 +115,12 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path)
         ("retention_days = 9999999999999999999999", "retention_days"),
         ("[retention]\nlobby = 99999999", "retention"),
         ("limits = 5", "limits"),
+        ("[cluster]\nnods = []", "Did you mean nodes?"),
+        ("[cluster]\nnodes = ['a.example']", "nodes: 'a.example' is not HOST:PORT"),
+        ("[cluster]\nnodes = ['alice@a.example:1']", "is not HOST:PORT"),
+        ("[cluster]\nnodes = ['[::1]:0']", "is not HOST:PORT"),
+        ("[cluster]\nnodes = ['a.example:1\\n']", "is not HOST:PORT"),
+        (f"[cluster]\nnodes = {['a:1'] * 17}", "there are 17, and 16 are the most"),
         ("port = 70000", "port"),
         ("tls_minimum = '1.1'", "tls_minimum"),
         ("port = ", "is not TOML"),
