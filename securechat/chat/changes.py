@@ -11,6 +11,7 @@ from securechat.chat.model import (
     Change,
     Changed,
     Expire,
+    Forget,
     Grant,
     Impose,
     Issue,
@@ -39,8 +40,8 @@ class Holdings(Invitations, sanctions.Sanctions, Protocol):
         """Up to where the account, or a consumer of it, has read (`Mark.place`); 0 where it never said."""
         ...
 
-    def consumers(self, account: str) -> int:
-        """How many cursors the consumers of the account have, all rooms together."""
+    def cursors(self, account: str) -> frozenset[str]:
+        """The places (`Mark.place`) where consumers of the account have a cursor."""
         ...
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
@@ -56,6 +57,8 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
     match change:
         case Mark():
             return _mark(state, change)
+        case Forget():
+            return Changed(change) if forgotten(change, state.cursors(change.account)) else Unchanged("")
         case Expire():
             return _expire(state, change)
         case Grant():
@@ -70,6 +73,13 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
             return sanctions.decide_sanction(state, change, now)
         case _:
             assert_never(change)
+
+
+def forgotten(change: Forget, cursors: frozenset[str]) -> list[str]:
+    """The rooms in which its consumer has one of these cursors."""
+    return sorted(
+        room for room, _, consumer in (place.partition("/") for place in cursors) if consumer == change.consumer
+    )
 
 
 def revoked(change: Revoke, held: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -88,8 +98,8 @@ def _mark(state: Holdings, mark: Mark) -> Outcome:
     seq, before = min(mark.seq, room.head), state.mark(mark.account, mark.place)
     if seq <= before:
         return Unchanged(mark.room)
-    if mark.consumer and not before and state.consumers(mark.account) >= CURSORS_PER_ACCOUNT:
-        what = f"{CURSORS_PER_ACCOUNT} cursors of {mark.account}'s consumers are kept already; use one of their names."
+    if mark.consumer and not before and len(state.cursors(mark.account)) >= CURSORS_PER_ACCOUNT:
+        what = f"{CURSORS_PER_ACCOUNT} cursors of {mark.account}'s consumers are kept already; have one forgotten."
         return Rejected(Code.FORBIDDEN, what)
     return Changed(Mark(mark.account, mark.room, seq, mark.consumer))
 

@@ -84,7 +84,7 @@ class Proposal(msgspec.Struct, frozen=True, tag=str.lower):
 
 class Mark(msgspec.Struct, frozen=True, tag=str.lower):
     """The account has read the room up to `seq`; the greatest counts. With a `consumer` it is that program of the
-    account that has got so far, and the account's own marker is another."""
+    account that has got so far, and the account's own marker is another; at 0 there is no such cursor (any more)."""
 
     account: str
     room: str
@@ -95,6 +95,13 @@ class Mark(msgspec.Struct, frozen=True, tag=str.lower):
     def place(self) -> str:
         """What it marks, of what the account has marks of: the room, or `room/consumer`. No name holds a slash."""
         return f"{self.room}/{self.consumer}" if self.consumer else self.room
+
+
+class Forget(msgspec.Struct, frozen=True, tag=str.lower):
+    """Keep no cursor of this consumer of the account any more, in whatever room."""
+
+    account: str
+    consumer: str
 
 
 class Grant(msgspec.Struct, frozen=True, tag=str.lower):
@@ -178,7 +185,7 @@ class Sanction(msgspec.Struct, frozen=True):
     author: str
 
 
-Change: TypeAlias = Mark | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
+Change: TypeAlias = Mark | Forget | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
 """What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
 among the others where it travels."""
 

@@ -5,17 +5,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechat.cli import completion
 from securechat.cli.app import app
-from securechat.cli.options import Home
-from securechat.cli.password_options import PasswordFile, PasswordStdin
-from securechat.cli.reaching import Authority, ProfileName
-from securechat.cli.way_in import ServerOption, WayIn
+from securechat.cli.way_in import WayIn, comes_in
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +46,7 @@ class Form(StrEnum):
 
 
 @app.command("history")
+@comes_in
 def show_history(
     room: Room,
     last: Annotated[
@@ -60,24 +57,21 @@ def show_history(
     as_json: AsJson = False,
     as_text: AsText = False,
     as_html: AsHtml = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Show the newest records of a room, oldest first."""
     from securechat.client.past import records, span
 
     form = _form(as_json, as_text, as_html, or_else=_for_eyes())
     since, until = _time(begin, is_end=False), _time(to, is_end=True)
-    with WayIn(server, profile, ca, password_stdin, password_file, home).connect() as client:
+    with way.connect() as client:
         part = span(client, room, since=since, until=until, newest=last)
         _put(_written(records(client, room, part), form, room))
 
 
 @app.command("export")
+@comes_in
 def export_room(
     room: Room,
     begin: From = None,
@@ -85,12 +79,8 @@ def export_room(
     as_json: AsJson = False,
     as_text: AsText = False,
     as_html: AsHtml = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Write down all of a room that is yours to read, on stdout.
 
@@ -100,7 +90,7 @@ def export_room(
 
     form = _form(as_json, as_text, as_html, or_else=_for_eyes())
     since, until = _time(begin, is_end=False), _time(to, is_end=True)
-    with WayIn(server, profile, ca, password_stdin, password_file, home).connect() as client:
+    with way.connect() as client:
         part = span(client, room, since=since, until=until)
         hidden = sys.stdout.isatty() or not sys.stderr.isatty()
         with typer.progressbar(length=part.last - part.after, label="Exporting", file=sys.stderr, hidden=hidden) as bar:
@@ -116,6 +106,7 @@ def export_room(
 
 
 @app.command("search")
+@comes_in
 def search_room(
     room: Annotated[
         str,
@@ -131,18 +122,14 @@ def search_room(
     as_json: AsJson = False,
     as_text: AsText = False,
     as_html: AsHtml = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Find what was said; the newest finds, oldest first."""
     form = _form(as_json, as_text, as_html, or_else=_for_eyes())
     since, until = _time(begin, is_end=False), _time(to, is_end=True)
     place = None if room == "-" else room
-    with WayIn(server, profile, ca, password_stdin, password_file, home).connect() as client:
+    with way.connect() as client:
         found = client.search(text, room=place, sender=sender, after=since, before=until, limit=last)
     _put(_written([hit.record for hit in reversed(found.hits)], form, room, names_room=place is None))
     if found.more:

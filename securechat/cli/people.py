@@ -1,31 +1,25 @@
 """`securechat rooms` and `who`: what there is to talk in, and who is there, as the server tells a member."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechat.cli import completion
 from securechat.cli.app import app
-from securechat.cli.options import Home, Json
-from securechat.cli.password_options import PasswordFile, PasswordStdin
-from securechat.cli.reaching import Authority, ProfileName
-from securechat.cli.way_in import ServerOption, WayIn
+from securechat.cli.options import Json
+from securechat.cli.way_in import WayIn, comes_in
 
 if TYPE_CHECKING:
     from securechat.protocols.frames import RoomState
 
 
 @app.command("rooms")
+@comes_in
 def list_rooms(
     as_json: Json = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """List the public rooms and your own, as the server tells you.
 
@@ -33,7 +27,7 @@ def list_rooms(
     """
     import msgspec
 
-    with WayIn(server, profile, ca, password_stdin, password_file, home).connect() as client:
+    with way.connect() as client:
         rooms = client.rooms()
     if as_json:
         typer.echo(json.dumps([{**_DEFAULTS, **msgspec.to_builtins(room)} for room in rooms]))
@@ -43,23 +37,20 @@ def list_rooms(
 
 
 @app.command("who")
+@comes_in
 def list_members(
     room: Annotated[
         str, typer.Argument(metavar="ROOM", autocompletion=completion.rooms, help="The room; @NAME for a person.")
     ],
     as_json: Json = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """List who is in a room; a star is before those who are here."""
     from securechat.client import text
     from securechat.protocols.frames import MemberList, Members
 
-    with WayIn(server, profile, ca, password_stdin, password_file, home).connect() as client:
+    with way.connect() as client:
         answer = client.request(Members(room=room), MemberList)
     here = frozenset(answer.online)
     if as_json:

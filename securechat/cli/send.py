@@ -3,17 +3,15 @@
 import json
 import sys
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechat.cli import completion
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json
-from securechat.cli.password_options import PasswordFile, PasswordStdin
-from securechat.cli.reaching import Authority, ProfileName, outbox_folder
-from securechat.cli.way_in import ServerOption, WayIn
+from securechat.cli.options import Json
+from securechat.cli.reaching import outbox_folder
+from securechat.cli.way_in import WayIn, comes_in
 from securechat.errors import NotFound, Queued, Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ outbox_app = typer.Typer(
 
 
 @app.command()
+@comes_in
 def send(
     room: Annotated[
         str,
@@ -41,13 +40,9 @@ def send(
     queue: Annotated[
         bool, typer.Option("--queue", help="Keep it in the outbox where the server cannot be reached; exits with 75.")
     ] = False,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
     as_json: Json = False,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Say one thing in a room, and exit with 0 only when it is stored.
 
@@ -62,7 +57,6 @@ def send(
 
     if id is not None and not is_id(id):
         raise UsageError(f"{id!a} cannot be an id.", hint=f"An id has {ID_RULE}.")
-    way = WayIn(server, profile, ca, password_stdin, password_file, home)
     line = Line(id or new_id(), room, _read_text() if text == "-" else text)
     if queue:
         receipt = say_or_keep(lambda: way.connect(outbox_folder()), lambda: _outbox(way.account), line)
@@ -96,14 +90,11 @@ def list_lines(as_json: Json = False) -> None:
 
 
 @outbox_app.command("flush")
+@comes_in
 def flush_lines(
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
     as_json: Json = False,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Send what waits in the outbox, oldest first.
 
@@ -113,7 +104,6 @@ def flush_lines(
     from securechat.client import text
     from securechat.client.sending import flush
 
-    way = WayIn(server, profile, ca, password_stdin, password_file, home)
     with closing(_outbox(way.account)) as outbox:
         if not outbox.lines():
             typer.echo("Nothing waits.", err=True)

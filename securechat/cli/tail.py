@@ -3,21 +3,18 @@
 import os
 import sys
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from securechat.cli import completion
 from securechat.cli.app import app
-from securechat.cli.options import Home
-from securechat.cli.password_options import PasswordFile, PasswordStdin
-from securechat.cli.reaching import Authority, ProfileName
-from securechat.cli.way_in import ServerOption, WayIn
+from securechat.cli.way_in import WayIn, comes_in
 from securechat.errors import UsageError
 
 
 @app.command("tail")
+@comes_in
 def tail_rooms(
     rooms: Annotated[
         list[str],
@@ -42,12 +39,8 @@ def tail_rooms(
     retry_seconds: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.0, help="Try so long to come back after a lost connection.")
     ] = 60.0,
-    server: ServerOption = None,
-    profile: ProfileName = None,
-    ca: Authority = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    home: Home = Path(),
+    *,
+    way: WayIn,
 ) -> None:
     """Print what is said in rooms, from where you say, and go on.
 
@@ -63,7 +56,6 @@ def tail_rooms(
 
     if after is not None and last is not None:
         raise UsageError("--after and --last both say where to begin.", hint="Give one of them.")
-    way = WayIn(server, profile, ca, password_stdin, password_file, home)
     with way.connect(outage=retry_seconds) as client:
         places = beginnings(client, list(dict.fromkeys(rooms)), after=after, last=last, consumer=consumer)
         width = os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None

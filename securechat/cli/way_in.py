@@ -1,14 +1,18 @@
 """How a command for scripts comes in to a server: which one, and as whom. It knows no command."""
 
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from securechat.cli.completion import remember_rooms
-from securechat.cli.password_options import read_password
-from securechat.cli.reaching import named, reach
+from securechat.cli.options import Home
+from securechat.cli.password_options import PasswordFile, PasswordStdin, read_password
+from securechat.cli.reaching import Authority, ProfileName, named, reach
 
 if TYPE_CHECKING:
     from securechat.client.client import Client
@@ -22,7 +26,6 @@ ServerOption = Annotated[
         show_default=False,
     ),
 ]
-"""Written `server: ServerOption = None`, where the arguments of a command are rooms and texts."""
 
 
 class WayIn:
@@ -70,3 +73,33 @@ class WayIn:
         )
         remember_rooms(client)
         return client
+
+
+def comes_in(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where it comes in and as whom; it gets them as its keyword `way`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        options = [given.pop(option.name) for option in _OPTIONS]
+        command(**given, way=WayIn(*options))
+
+    parameters = [*(one for one in own if one.name != "way"), *_OPTIONS]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    called.__dict__["__signature__"] = inspect.Signature(parameters)
+    return called
+
+
+def _options(
+    *,
+    server: ServerOption = None,
+    profile: ProfileName = None,
+    ca: Authority = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    home: Home = Path(),
+) -> None:
+    """The options, in the order in which `WayIn` takes what they say."""
+
+
+_OPTIONS = tuple(inspect.signature(_options, eval_str=True).parameters.values())

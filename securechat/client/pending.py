@@ -10,6 +10,8 @@ from securechat.protocols.frames import (
     Ack,
     Answer,
     AnyRequest,
+    Consumers,
+    Forget,
     History,
     Join,
     Members,
@@ -23,7 +25,21 @@ from securechat.protocols.frames import (
     Sync,
 )
 
-REPEATABLE: Final = (Say, History, Join, Members, Ping, Read, Rooms, Search, Sessions, Subscribe, Sync)
+REPEATABLE: Final = (
+    Say,
+    Consumers,
+    Forget,
+    History,
+    Join,
+    Members,
+    Ping,
+    Read,
+    Rooms,
+    Search,
+    Sessions,
+    Subscribe,
+    Sync,
+)
 """What is sent again on the next connection when no answer came: asking twice changes nothing."""
 
 

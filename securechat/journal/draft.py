@@ -13,6 +13,7 @@ from securechat.chat import chain, changes, invitations, rules, sanctions
 from securechat.chat.model import (
     Change,
     Expire,
+    Forget,
     Grant,
     Impose,
     Invitation,
@@ -116,7 +117,7 @@ class Draft:
         self.expired: dict[str, int] = {}
         """By room: up to which number its records are gone."""
         self.marks: dict[tuple[str, str], Mark] = {}
-        """By account and place: the read markers and the consumers' cursors that moved."""
+        """By account and place: the read markers and the consumers' cursors that moved, to 0 where they went."""
         self.tokens: dict[bytes, Token | None] = {}
         """By hash: the tokens that came, and None for those that went."""
         self.holders: dict[str, tuple[bytes, ...]] = {}
@@ -172,10 +173,10 @@ class Draft:
         moved = self.marks.get((account, place))
         return moved.seq if moved else self._before.marks_of.get(account, {}).get(place, 0)
 
-    def consumers(self, account: str) -> int:
-        """How many cursors the consumers of the account have, all rooms together."""
-        places = {place for place in self._before.marks_of.get(account, ()) if "/" in place}
-        return len(places | {mark.place for mark in self.marks.values() if mark.account == account and mark.consumer})
+    def cursors(self, account: str) -> frozenset[str]:
+        """The places where consumers of the account have a cursor."""
+        places = {*self._before.marks_of.get(account, ()), *(where for who, where in self.marks if who == account)}
+        return frozenset(place for place in places if "/" in place and self.mark(account, place))
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
         """The hashes of the account's tokens, the oldest first."""
@@ -211,6 +212,9 @@ class Draft:
         match change:
             case Mark():
                 self.marks[change.account, change.place] = change
+            case Forget():
+                for room in changes.forgotten(change, self.cursors(change.account)):
+                    self.change(Mark(change.account, room, 0, change.consumer), now)
             case Grant():
                 self.tokens[change.token_hash] = Token(change.account, change.device, now)
                 mine = (*self.tokens_of(change.account), change.token_hash)

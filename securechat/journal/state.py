@@ -104,7 +104,10 @@ class Committed:
         for mark in marks:
             if mark.account not in changed:
                 changed[mark.account] = dict(self._marks_of.get(mark.account, {}))
-            changed[mark.account][mark.place] = mark.seq
+            if mark.seq:
+                changed[mark.account][mark.place] = mark.seq
+            else:
+                changed[mark.account].pop(mark.place, None)
         return {account: MappingProxyType(mine) for account, mine in changed.items()}
 
     def _show(self) -> None:

@@ -71,6 +71,7 @@ _SAVE_MARK: Final = """
 _SAVE_CURSOR: Final = """
     INSERT INTO cursors (account, consumer, room, seq) VALUES {rows}
     ON CONFLICT (account, consumer, room) DO UPDATE SET seq = excluded.seq"""
+_FORGET_CURSOR: Final = "DELETE FROM cursors WHERE account = ? AND consumer = ? AND room = ?"
 _GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES {rows}"
 _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _SAVE_INVITATION: Final = """
@@ -185,7 +186,8 @@ class Store:
         `rooms` are those that changed, as they are now; `members` says by room and account who came and who went;
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
-        those that moved; `tokens` are by hash (None: revoked), `invitations` by their secret's (None: forgotten),
+        those that moved (to 0: cursors that are forgotten); `tokens` are by hash (None: revoked), `invitations` by
+        their secret's (None: forgotten),
         `sanctions` by account and kind (None: lifted).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
@@ -199,7 +201,8 @@ class Store:
             (_SAVE_RECORD, [(numbers[record.room], *_record_columns(record)) for record in records]),
             (ERASE, [(numbers[room], seq) for room, seq in deleted]),
             (_SAVE_MARK, [(mark.account, numbers[mark.room], mark.seq) for mark in marks if not mark.consumer]),
-            (_SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer]),
+            (_SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer and m.seq]),
+            (_FORGET_CURSOR, [(m.account, m.consumer, numbers[m.room]) for m in marks if m.consumer and not m.seq]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
             (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
         ]

@@ -137,6 +137,20 @@ class ReadMarker(Answer, frozen=True, kw_only=True, tag="read"):
     consumer: str = ""
 
 
+class CursorState(msgspec.Struct, frozen=True):
+    """Up to where a consumer of an account has got in a room."""
+
+    consumer: str
+    room: str
+    seq: int
+
+
+class ConsumerList(Answer, frozen=True, kw_only=True, tag="consumers"):
+    """The server answers `consumers` and `forget`: the cursors that it keeps of the account's consumers."""
+
+    cursors: tuple[CursorState, ...]
+
+
 class Page(Answer, frozen=True, kw_only=True, tag="page"):
     """The server answers `history`: records, oldest first; `more` says that there are others in that direction.
     `base` and `hash` are the chain's before the first of them and at the last."""
@@ -240,6 +254,7 @@ AnyEvent: TypeAlias = (
     | MemberList
     | Ack
     | ReadMarker
+    | ConsumerList
     | AnyRecord
     | Page
     | Found

@@ -176,6 +176,16 @@ class Read(Request, frozen=True, kw_only=True, tag="read"):
     consumer: Username = ""
 
 
+class Consumers(Request, frozen=True, kw_only=True, tag="consumers"):
+    """The client asks where the consumers of its account have got to."""
+
+
+class Forget(Request, frozen=True, kw_only=True, tag="forget"):
+    """The client has the cursors of a consumer of its account forgotten, in whatever room they are."""
+
+    consumer: Username
+
+
 class Search(Request, frozen=True, kw_only=True, tag="search"):
     """The client asks for what was said in the rooms of its account and contains `text`, the newest first."""
 
@@ -249,6 +259,8 @@ AnyRequest: TypeAlias = (
     | Edit
     | Delete
     | Read
+    | Consumers
+    | Forget
     | History
     | Search
     | Subscribe

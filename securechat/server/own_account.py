@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
-from securechat.chat.model import Outcome, Rejected, Revoke
+from securechat.chat.model import Forget, Outcome, Rejected, Revoke
+from securechat.chat.names import shown_room
 from securechat.errors import Code, SecurechatError, WeakPassword
 from securechat.protocols import frames
 
@@ -41,6 +42,30 @@ def sessions(asked: "Requests", request: frames.Sessions) -> None:
             ),
         )
     )
+
+
+def consumers(asked: "Requests", request: frames.Consumers) -> None:
+    """The cursors of the account's consumers."""
+    tell_consumers(asked, request.ref)
+
+
+def forget(asked: "Requests", request: frames.Forget) -> None:
+    """Keep no cursor of this consumer any more."""
+    asked.submit(Forget(asked.username, request.consumer), request.ref)
+
+
+def tell_consumers(asked: "Requests", ref: str | None) -> None:
+    """Answer with the cursors that are kept."""
+    places = (
+        (place.partition("/"), seq) for place, seq in asked.services.view.marks_of.get(asked.username, {}).items()
+    )
+    cursors = [
+        frames.CursorState(consumer, shown_room(room, asked.username), seq)
+        for (room, _, consumer), seq in places
+        if consumer
+    ]
+    cursors.sort(key=lambda one: (one.consumer, one.room))
+    asked.session.tell(frames.ConsumerList(ref=ref, cursors=tuple(cursors)))
 
 
 def revoke(asked: "Requests", request: frames.Revoke) -> None:

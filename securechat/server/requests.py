@@ -8,7 +8,19 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from securechat.chat.model import Changed, Kind, Mark, Outcome, Proposal, Recorded, Rejected, Revoke, Room, Unchanged
+from securechat.chat.model import (
+    Changed,
+    Forget,
+    Kind,
+    Mark,
+    Outcome,
+    Proposal,
+    Recorded,
+    Rejected,
+    Revoke,
+    Room,
+    Unchanged,
+)
 from securechat.chat.names import ROOM_RULE, direct_room, is_direct, is_room, is_username, shown_room
 from securechat.errors import Code
 from securechat.protocols import frames
@@ -75,7 +87,7 @@ class Requests:
         self._in_flight_bytes += len(proposal.text)
         self.submit(proposal, request.ref)
 
-    def submit(self, proposal: Proposal | Mark | Revoke, ref: str | None) -> None:
+    def submit(self, proposal: Proposal | Mark | Forget | Revoke, ref: str | None) -> None:
         """Hand a proposal or a change to the journal."""
         self.in_flight += 1
         self.session.reactor.propose(Origin(self.session, proposal, ref))
@@ -92,6 +104,8 @@ class Requests:
             own_account.revoked(self, proposal, ref, outcome)
         elif isinstance(outcome, Rejected):
             self.session.refuse(ref, outcome.code, outcome.message)
+        elif isinstance(proposal, Forget):
+            own_account.tell_consumers(self, ref)
         elif isinstance(proposal, Mark):
             marked = outcome.change if isinstance(outcome, Changed) and isinstance(outcome.change, Mark) else proposal
             # A cursor that was never set is answered with 0, not with how far it was asked to be.
@@ -236,6 +250,8 @@ _HANDLERS: Final[dict[type, Callable[[Requests, Any], None]]] = {
     frames.Search: questions.search,
     frames.Subscribe: questions.subscribe,
     frames.Sync: questions.sync,
+    frames.Consumers: own_account.consumers,
+    frames.Forget: own_account.forget,
     frames.Sessions: own_account.sessions,
     frames.Revoke: own_account.revoke,
     frames.Password: own_account.password,

@@ -5,10 +5,11 @@ from types import MappingProxyType
 
 import pytest
 
-from securechat.chat.changes import decide_change, revoked
+from securechat.chat.changes import decide_change, forgotten, revoked
 from securechat.chat.model import (
     Changed,
     Expire,
+    Forget,
     Grant,
     Invitation,
     Issue,
@@ -42,8 +43,10 @@ class Held:
     def mark(self, account: str, place: str) -> int:
         return {("mia", "kitchen"): 4, ("tim", "kitchen/bot"): 2}.get((account, place), 0)
 
-    def consumers(self, account: str) -> int:
-        return CURSORS_PER_ACCOUNT if account == "tim" else 0
+    def cursors(self, account: str) -> frozenset[str]:
+        return frozenset(
+            f"kitchen/bot{number or ''}" for number in range(CURSORS_PER_ACCOUNT if account == "tim" else 0)
+        )
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
         return (b"one", b"two") if account == "mia" else ()
@@ -80,6 +83,16 @@ def test_a_consumers_cursor_is_its_own_and_new_ones_have_a_limit() -> None:
     outcome = decide_change(Held(), Mark("tim", "kitchen", 3, "another"), NOW)
     assert isinstance(outcome, Rejected)
     assert outcome.code is Code.FORBIDDEN
+
+
+def test_the_cursors_of_a_consumer_are_forgotten_where_there_are_any() -> None:
+    assert decide_change(Held(), Forget("tim", "bot"), NOW) == Changed(Forget("tim", "bot"))
+    for account, consumer in (("mia", "bot"), ("tim", "bo"), ("tim", "")):
+        assert decide_change(Held(), Forget(account, consumer), NOW) == Unchanged("")
+    assert forgotten(Forget("tim", "bot"), frozenset({"kitchen/bot", "attic/bot", "attic/bot1"})) == [
+        "attic",
+        "kitchen",
+    ]
 
 
 def test_a_token_is_granted_once() -> None:

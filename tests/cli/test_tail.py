@@ -59,6 +59,15 @@ def test_a_consumer_goes_on_where_it_stopped_whatever_else_is_asked(served: Serv
             code, out, _ = talked.at("tail", "lobby", "--json", "--consumer", consumer, *ENDS)
             assert (code, frames(out)) == (0, [(5, True)])
             assert talked.at("tail", "lobby", "--json", "--consumer", consumer, *ENDS) == (0, "", "")
+        code, out, _ = talked.at("consumer", "list")
+        assert [line.split() for line in out.splitlines()] == [["bot", "lobby", "5"], ["fresh", "lobby", "5"]]
+        assert talked.at("consumer", "forget", "bot") == (0, "", "bot is forgotten.\n")
+        code, out, err = talked.at("consumer", "forget", "bot")
+        assert (code, out, "Your account has no consumer 'bot'." in err) == (6, "", True)
+        code, out, _ = talked.at("consumer", "list", "--json")
+        assert json.loads(out) == [{"consumer": "fresh", "room": "lobby", "seq": 5}]
+        assert talked.at("consumer", "list", username="bob") == (0, "", "")
+        assert frames(talked.at("tail", "lobby", *bot, "--last", "1", *ENDS)[1]) == [(5, True)]
 
 
 def test_several_rooms_are_joined_and_heard_live(served: Server, talked: Commands) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.chat.model import Changed, Grant, Mark, Proposal, Rejected, Revoke, Token, Unchanged
+from securechat.chat.model import Changed, Forget, Grant, Mark, Proposal, Rejected, Revoke, Token, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
 from securechat.journal.draft import Membership, Revoked
@@ -69,6 +69,26 @@ def test_consumers_have_a_limit_that_a_batch_counts_too(running: RunningJournal)
     running.settle(*many[:-1])
     batch = running.settle(many[-1], Mark("alice", LOBBY, 1, "more"), Mark("alice", LOBBY, 2, "c0"))
     assert [type(outcome) for _, outcome in batch.outcomes] == [Changed, Rejected, Changed]
+
+
+def test_a_consumer_is_forgotten_in_all_rooms_and_makes_place(
+    opened: Opener, path: Path, running: RunningJournal
+) -> None:
+    running.settle(Mark("alice", LOBBY, 3), Mark("alice", LOBBY, 1, "bot"), Mark("alice", LOBBY, 2, "other"))
+    running.settle(Proposal("create", "alice", "attic"), Mark("alice", "attic", 1, "bot"))
+    batch = running.settle(Forget("alice", "bot"), Forget("alice", "bot"), Mark("alice", "attic", 1, "new"))
+    assert [type(outcome) for _, outcome in batch.outcomes] == [Changed, Unchanged, Changed]
+    left = {LOBBY: 3, f"{LOBBY}/other": 2, "attic/new": 1}
+    assert running.journal.view.marks_of == {"alice": left}
+    many = [Mark("alice", LOBBY, 1, f"c{number}") for number in range(CURSORS_PER_ACCOUNT - 2)]
+    batch = running.settle(
+        *many, Forget("alice", "other"), Mark("alice", LOBBY, 1, "last"), Mark("alice", LOBBY, 1, "more")
+    )
+    assert [type(outcome) for _, outcome in batch.outcomes[-3:]] == [Changed, Changed, Rejected]
+    running.settle(*(Forget("alice", mark.consumer) for mark in many), Forget("alice", "last"))
+    running.close()
+    with opened(path) as again:
+        assert again.journal.view.marks_of == {"alice": {LOBBY: 3, "attic/new": 1}}
 
 
 def test_markers_of_several_rooms_do_not_disturb_each_other(running: RunningJournal) -> None:

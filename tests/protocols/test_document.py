@@ -22,6 +22,7 @@ PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "A room in a list": f.RoomState,
     "A find": f.Hit,
     "A session in a list": f.SessionState,
+    "A cursor in a list": f.CursorState,
 }
 """What is no frame, but in lists of one."""
 
@@ -63,7 +64,7 @@ def lines_of(side: str, text: str = DOCUMENT) -> list[bytes]:
     return [line[2:].encode() for line in fenced.splitlines() if line.startswith(f"{side} ")]
 
 
-ITEMS: Final[dict[type, str]] = {f.RoomState: "room", f.Hit: "find", f.SessionState: "session"}
+ITEMS: Final[dict[type, str]] = {f.RoomState: "room", f.Hit: "find", f.SessionState: "session", f.CursorState: "cursor"}
 
 
 def words(kind: mi.Type) -> str:

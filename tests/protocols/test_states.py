@@ -32,6 +32,8 @@ CELLS: dict[type[f.Request], dict[State, Code | None]] = {
     f.Edit: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Delete: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Read: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Consumers: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Forget: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.History: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Search: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Subscribe: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
