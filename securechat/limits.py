@@ -32,6 +32,13 @@ INVITATIONS: Final = 1_000
 """Invitations that a server remembers. Past it the oldest that is no longer open is forgotten, and where all are open,
 no other is issued."""
 
+BANS_PER_ROOM: Final = 1_000
+"""Accounts that can be banned from one room at a time: far more than a moderator deals with. Past it another ban is
+refused, because to forget an old one would let somebody in."""
+
+SANCTION_DAYS: Final = 3_650
+"""The longest time of a ban or a mute, in days; what is to be longer is for good, until it is lifted."""
+
 INVITATION_DAYS: Final = 365
 """The longest that an invitation can be taken up, in days: whoever finds the code later finds nothing."""
 

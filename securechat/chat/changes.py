@@ -22,7 +22,6 @@ from securechat.chat.model import (
     Rejected,
     Revoke,
     RevokeInvitation,
-    Room,
     Unchanged,
 )
 from securechat.errors import Code
@@ -31,10 +30,6 @@ from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
 
 class Holdings(Invitations, sanctions.Sanctions, Protocol):
     """What has been decided so far, as these rules ask for it."""
-
-    def room(self, name: str) -> Room | None:
-        """The room with this key as it is after all that was decided."""
-        ...
 
     def mark(self, account: str, place: str) -> int:
         """Up to where the account, or a consumer of it, has read (`Mark.place`); 0 where it never said."""
@@ -63,7 +58,7 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
             return _expire(state, change)
         case Grant():
             held = change.token_hash in state.tokens_of(change.account)
-            banned = sanctions.refusal(state, change.account, "ban", now)
+            banned = sanctions.refusal(state.sanctions, change.account, "ban", now)
             return banned or (Unchanged("") if held else Changed(change))
         case Revoke():
             return Changed(change) if revoked(change, state.tokens_of(change.account)) else Unchanged("")

@@ -160,29 +160,38 @@ SanctionKind = Literal["ban", "mute"]
 class Impose(msgspec.Struct, frozen=True, tag=str.lower):
     """Ban or mute the account for so many milliseconds from then on (0: until it is lifted); `author` is who does it.
 
-    A ban also revokes the account's tokens."""
+    A ban also revokes the account's tokens. With a `room` it is a ban from that room alone: it ends the membership, and
+    `admin` says, as in Proposal, that the author's account has that role."""
 
     account: str
     kind: SanctionKind
     lifetime: int
     author: str
+    room: str = ""
+    admin: bool = False
 
 
 class Lift(msgspec.Struct, frozen=True, tag=str.lower):
-    """End a ban or a mute before its time."""
+    """End a ban or a mute before its time; the rest is as in Impose."""
 
     account: str
     kind: SanctionKind
+    author: str = ""
+    room: str = ""
+    admin: bool = False
 
 
 class Sanction(msgspec.Struct, frozen=True):
-    """What was imposed on an account, since when and until when: milliseconds since 1970 UTC; 0: until it is lifted."""
+    """What was imposed on an account, since when and until when: milliseconds since 1970 UTC; 0: until it is lifted.
+
+    Without a `room` it holds everywhere."""
 
     account: str
     kind: SanctionKind
     until: int
     since: int
     author: str
+    room: str = ""
 
 
 Change: TypeAlias = Mark | Forget | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift

@@ -25,7 +25,7 @@ from securechat.chat.names import (
 )
 from securechat.chat.sanctions import SPOKEN, Sanctions
 from securechat.chat.sanctions import refusal as sanction
-from securechat.chat.standing import Verdict, refusal, verdict
+from securechat.chat.standing import Verdict, refusal_by_table, verdict
 from securechat.errors import Code
 
 PRIVATE: Final = "private"
@@ -38,10 +38,6 @@ class State(Sanctions, Protocol):
     @property
     def text_bytes(self) -> int:
         """The longest text, in bytes of UTF-8."""
-        ...
-
-    def room(self, name: str) -> Room | None:
-        """The room with this key as it is after all that was decided."""
         ...
 
     def recorded(self, author: str, id: str) -> Record | None:
@@ -67,17 +63,17 @@ def decide(state: State, proposal: Proposal, now: int) -> Outcome:
         first = state.recorded(proposal.author, proposal.id)
         if first is not None:
             return _repeat(first, proposal)
-    if proposal.kind in SPOKEN and (muted := sanction(state, proposal.author, "mute", now)):
+    if proposal.kind in SPOKEN and (muted := sanction(state.sanctions, proposal.author, "mute", now)):
         return muted
     room = state.room(proposal.room)
     if room is None and not is_room_key(proposal.room):
         return Rejected(Code.BAD_NAME, f"A room's name has {ROOM_RULE}.")
-    judged = verdict(room, proposal)
+    judged = verdict(room, proposal, proposal.kind)
     if isinstance(judged, Code):
-        return refusal(judged, room, proposal)
+        return refusal_by_table(judged, room, proposal, proposal.kind)
     if judged is Verdict.UNCHANGED:
         return Unchanged(proposal.room)
-    objection = _objection(state, room, proposal, own=judged is Verdict.OWN)
+    objection = _objection(state, room, proposal, own=judged is Verdict.OWN) or _banned(state, proposal, now)
     if objection is not None:
         return objection
     head, time = (room.head, room.time) if room is not None else (0, 0)
@@ -186,6 +182,12 @@ def _objection(state: State, room: Room | None, proposal: Proposal, *, own: bool
             inside = room is not None and proposal.target in room.members
             return Unchanged(proposal.room) if inside is (proposal.kind == "invite") else None
     return None
+
+
+def _banned(state: State, proposal: Proposal, now: int) -> Rejected | None:
+    """What keeps whoever would become a member out of the room, if anything."""
+    coming = {"join": proposal.author, "invite": proposal.target}.get(proposal.kind)
+    return sanction(state.sanctions, coming, "ban", now, proposal.room) if coming else None
 
 
 def _flaw(flaw: str | None) -> Rejected | None:

@@ -6,9 +6,9 @@ of `chat.rules`.
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Final, get_args
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
-from securechat.chat.model import Kind, Proposal, Rejected, Room
+from securechat.chat.model import Kind, Rejected, Room
 from securechat.chat.names import direct_members, is_direct
 from securechat.errors import Code
 
@@ -57,25 +57,42 @@ _NO: Final = Code.FORBIDDEN
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+Act: TypeAlias = Kind | Literal["ban", "unban"]
+"""What can be asked for in a room: a record, or what is remembered of it beside its log."""
+
+ACTS: Final[tuple[Act, ...]] = (*KINDS, "ban", "unban")
+
+
+class Asked(Protocol):
+    """Who asks for something in which room."""
+
+    @property
+    def author(self) -> str: ...
+    @property
+    def room(self) -> str: ...
+    @property
+    def admin(self) -> bool: ...
+
+
 # fmt: off
 _ROWS: Final[Mapping[Standing, tuple[Verdict | Code, ...]]] = {
-    #                    create  join   leave  say    topic  invite kick   edit   delete archive
-    Standing.NOWHERE:   (_YES,   _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE),
-    Standing.UNINVITED: (_TAKEN, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE),
-    Standing.STRANGER:  (_TAKEN, _YES,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT),
-    Standing.ADMIN:     (_TAKEN, _YES,  _OUT,  _OUT,  _YES,  _YES,  _YES,  _OUT,  _YES,  _YES),
-    Standing.MEMBER:    (_TAKEN, _SAME, _YES,  _YES,  _YES,  _YES,  _NO,   _OWN,  _OWN,  _NO),
-    Standing.INVITED:   (_TAKEN, _SAME, _YES,  _YES,  _NO,   _NO,   _NO,   _OWN,  _OWN,  _NO),
-    Standing.OWNER:     (_TAKEN, _SAME, _YES,  _YES,  _YES,  _YES,  _YES,  _OWN,  _YES,  _YES),
-    Standing.PARTY:     (_NO,    _NO,   _NO,   _YES,  _NO,   _NO,   _NO,   _OWN,  _OWN,  _NO),
+    #                    create  join   leave  say    topic  invite kick   edit   delete archive ban   unban
+    Standing.NOWHERE:   (_YES,   _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE,  _NONE, _NONE),
+    Standing.UNINVITED: (_TAKEN, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE,  _NONE, _NONE),
+    Standing.STRANGER:  (_TAKEN, _YES,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,  _OUT,   _OUT,  _OUT),
+    Standing.ADMIN:     (_TAKEN, _YES,  _OUT,  _OUT,  _YES,  _YES,  _YES,  _OUT,  _YES,  _YES,   _YES,  _YES),
+    Standing.MEMBER:    (_TAKEN, _SAME, _YES,  _YES,  _YES,  _YES,  _NO,   _OWN,  _OWN,  _NO,    _NO,   _NO),
+    Standing.INVITED:   (_TAKEN, _SAME, _YES,  _YES,  _NO,   _NO,   _NO,   _OWN,  _OWN,  _NO,    _NO,   _NO),
+    Standing.OWNER:     (_TAKEN, _SAME, _YES,  _YES,  _YES,  _YES,  _YES,  _OWN,  _YES,  _YES,   _YES,  _YES),
+    Standing.PARTY:     (_NO,    _NO,   _NO,   _YES,  _NO,   _NO,   _NO,   _OWN,  _OWN,  _NO,    _NO,   _NO),
     # Who speaks with whom is nobody else's business.
-    Standing.THIRD:     (_NONE,  _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE),
-    Standing.ARCHIVED:  (_TAKEN, _YES,  _YES,  _NO,   _NO,   _NO,   _NO,   _NO,   _NO,   _SAME),
+    Standing.THIRD:     (_NONE,  _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE,  _NONE, _NONE),
+    Standing.ARCHIVED:  (_TAKEN, _YES,  _YES,  _NO,   _NO,   _NO,   _NO,   _NO,   _NO,   _SAME,  _NO,   _NO),
 }
 # fmt: on
 
-MAY: Final[Mapping[Standing, Mapping[Kind, Verdict | Code]]] = {
-    standing: dict(zip(KINDS, row, strict=True)) for standing, row in _ROWS.items()
+MAY: Final[Mapping[Standing, Mapping[Act, Verdict | Code]]] = {
+    standing: dict(zip(ACTS, row, strict=True)) for standing, row in _ROWS.items()
 }
 """Who may do what: the row is where the author stands, the column what is asked for."""
 
@@ -86,43 +103,43 @@ _WORDS: Final[Mapping[Code, str]] = {
 }
 
 
-def standing(room: Room | None, proposal: Proposal) -> Standing:
+def standing(room: Room | None, asked: Asked) -> Standing:
     """Where the author stands to the room that is named; `room` is what there is under its key."""
-    if is_direct(proposal.room):
-        return Standing.PARTY if proposal.author in direct_members(proposal.room) else Standing.THIRD
+    if is_direct(asked.room):
+        return Standing.PARTY if asked.author in direct_members(asked.room) else Standing.THIRD
     if room is None:
         return Standing.NOWHERE
-    if proposal.author not in room.members:
-        if proposal.admin:
+    if asked.author not in room.members:
+        if asked.admin:
             return Standing.ADMIN
         return Standing.UNINVITED if room.private else Standing.STRANGER
-    if proposal.admin or proposal.author == room.owner:
+    if asked.admin or asked.author == room.owner:
         return Standing.OWNER
     return Standing.INVITED if room.private else Standing.MEMBER
 
 
-def verdict(room: Room | None, proposal: Proposal) -> Verdict | Code:
-    """What the table says to a proposal; in an archived room, what is left of it."""
-    said = MAY[standing(room, proposal)][proposal.kind]
+def verdict(room: Room | None, asked: Asked, act: Act) -> Verdict | Code:
+    """What the table says to whoever asks for this; in an archived room, what is left of it."""
+    said = MAY[standing(room, asked)][act]
     if room is not None and room.archived and said in (Verdict.RECORD, Verdict.OWN):
-        return MAY[Standing.ARCHIVED][proposal.kind]
+        return MAY[Standing.ARCHIVED][act]
     return said
 
 
-def refusal(code: Code, room: Room | None, proposal: Proposal) -> Rejected:
+def refusal_by_table(code: Code, room: Room | None, asked: Asked, act: Act) -> Rejected:
     """The table's refusal in words."""
     if code is Code.FORBIDDEN:
-        return Rejected(code, _forbidden(room, proposal))
-    if code is Code.NOT_MEMBER and proposal.kind == "leave":
-        return Rejected(code, f"You are not in {proposal.room}.")
-    return Rejected(code, _WORDS[code].format(room=proposal.room))
+        return Rejected(code, _forbidden(room, asked, act))
+    if code is Code.NOT_MEMBER and act == "leave":
+        return Rejected(code, f"You are not in {asked.room}.")
+    return Rejected(code, _WORDS[code].format(room=asked.room))
 
 
-def _forbidden(room: Room | None, proposal: Proposal) -> str:
-    if is_direct(proposal.room):
-        if proposal.kind in ("topic", "archive"):
+def _forbidden(room: Room | None, asked: Asked, act: Act) -> str:
+    if is_direct(asked.room):
+        if act in ("topic", "archive", "ban", "unban"):
             return "A direct room has no topic and no owner."
         return "A direct room is made by its first message, and has the same two members for ever."
     if room is not None and room.archived:
-        return f"{proposal.room} is archived: one can read, join and leave it."
-    return f"Only the owner of {proposal.room} or an admin may do that."
+        return f"{asked.room} is archived: one can read, join and leave it."
+    return f"Only the owner of {asked.room} or an admin may do that."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json, seconds
+from securechat.cli.options import Home, Json
 from securechat.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def new(
     from securechat.chat.model import Issue
     from securechat.chat.names import NAME_RULE, is_username
     from securechat.client.codes import Invited, write_code
+    from securechat.client.commands import read_seconds
     from securechat.config import load_config
     from securechat.limits import INVITATION_DAYS
 
     if not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
-    lasting = seconds(expires, INVITATION_DAYS)
+    lasting = read_seconds(expires, INVITATION_DAYS)
     if name in CredentialFile(home / "credentials").load():
         raise taken(name)
     rooms = tuple(dict.fromkeys(room or ()))

@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securechat.cli.app import app
-from securechat.cli.options import Home, Json, seconds
+from securechat.cli.options import Home, Json, Lasting
 
 if TYPE_CHECKING:
     from securechat.chat.model import Change, Sanction, SanctionKind
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
-For = Annotated[
-    str | None, typer.Option("--for", metavar="TIME", help="For how long: 30m, 12h, 7d.", show_default="until lifted")
-]
-
-DAYS = 3_650
-"""The longest that can be typed; longer is for good."""
 
 
 @app.command()
@@ -50,7 +44,7 @@ def broadcast(
 
 
 @app.command()
-def ban(name: Name, lasting: For = None, home: Home = Path()) -> None:
+def ban(name: Name, lasting: Lasting = None, home: Home = Path()) -> None:
     """Keep an account out, for a time or until `unban`.
 
     Its sessions end and its tokens are revoked.
@@ -65,7 +59,7 @@ def unban(name: Name, home: Home = Path()) -> None:
 
 
 @app.command()
-def mute(name: Name, lasting: For = None, home: Home = Path()) -> None:
+def mute(name: Name, lasting: Lasting = None, home: Home = Path()) -> None:
     """Let an account read but say nothing, for a time or until unmute."""
     _impose(home, name, "mute", lasting, "is muted")
 
@@ -78,9 +72,10 @@ def unmute(name: Name, home: Home = Path()) -> None:
 
 @app.command()
 def sanctions(as_json: Json = False, home: Home = Path()) -> None:
-    """List who is banned or muted, and until when."""
+    """List who is banned or muted, where, and until when."""
     from contextlib import closing
 
+    from securechat.chat.sanctions import holds
     from securechat.errors import NotFound
     from securechat.journal.reader import Reader
 
@@ -89,13 +84,16 @@ def sanctions(as_json: Json = False, home: Home = Path()) -> None:
     if not path.exists():
         raise NotFound(f"There is no {path} yet.", hint="`securechat serve` makes it.")
     with closing(Reader(path)) as reader:
-        found = [one for one in reader.sanctions() if not one.until or now < one.until]
+        found = [one for one in reader.sanctions() if holds(one, now)]
     if as_json:
         typer.echo(json.dumps([_facts(one) for one in found]))
         return
     for one in found:
         facts = _facts(one)
-        typer.echo(f"{one.account:<20} {one.kind:<5} until {facts['until'] or 'it is lifted':<22} by {one.author}")
+        where = f"  in {one.room}" if one.room else ""
+        typer.echo(
+            f"{one.account:<20} {one.kind:<5} until {facts['until'] or 'it is lifted':<22} by {one.author}{where}"
+        )
 
 
 def _impose(home: Path, name: str, kind: "SanctionKind", lasting: str | None, done: str) -> None:
@@ -103,7 +101,7 @@ def _impose(home: Path, name: str, kind: "SanctionKind", lasting: str | None, do
     from securechat.server.control import OPERATOR
 
     account_exists(home, name)
-    lifetime = 0 if lasting is None else seconds(lasting, DAYS) * 1_000
+    lifetime = milliseconds(lasting)
     changed = change(home, Impose(name, kind, lifetime, OPERATOR))
     how_long = f" for {lasting}" if lasting else f" until `securechat un{kind} {name}`"
     typer.echo(f"{name} {done}{how_long}." if changed else "It is so already.", err=True)
@@ -115,6 +113,14 @@ def _lift(home: Path, name: str, kind: "SanctionKind", done: str) -> None:
     account_exists(home, name)
     changed = change(home, Lift(name, kind))
     typer.echo(f"{name} {done} any more." if changed else f"{name} {done}.", err=True)
+
+
+def milliseconds(lasting: str | None) -> int:
+    """How long a sanction lasts; 0 for one that is lifted. Raises UsageError for what is no time."""
+    from securechat.client.commands import read_seconds
+    from securechat.limits import SANCTION_DAYS
+
+    return 0 if lasting is None else read_seconds(lasting, SANCTION_DAYS) * 1_000
 
 
 def change(home: Path, change: "Change") -> bool:
@@ -140,6 +146,7 @@ def _facts(one: "Sanction") -> dict[str, object]:
     return {
         "account": one.account,
         "kind": one.kind,
+        "room": one.room,
         "since": f"{since:%Y-%m-%d %H:%M} UTC",
         "until": f"{until:%Y-%m-%d %H:%M} UTC" if one.until else "",
         "by": one.author,

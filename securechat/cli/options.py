@@ -1,14 +1,11 @@
 """The options that several commands share, each defined once, and the words that go with them. It knows no command."""
 
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from securechat.errors import UsageError
 
 HOME_VARIABLE = "SECURECHAT_HOME"
 
@@ -27,17 +24,10 @@ Home = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 """Written `as_json: Json = False`."""
 
-
-_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
-
-
-def seconds(typed: str, most_days: int) -> int:
-    """What `30m`, `12h` or `7d` is in seconds. Raises UsageError for anything else, and for more than `most_days`."""
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", typed)
-    found = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 0 < found <= most_days * _UNITS["d"]:
-        raise UsageError(f"{typed!a} is no time.", hint=f"Type a number and m, h or d, up to {most_days}d.")
-    return found
+Lasting = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="For how long: 30m, 12h, 7d.", show_default="until lifted")
+]
+"""Written `lasting: Lasting = None`."""
 
 
 def command_line(command: str, home: Path) -> str:

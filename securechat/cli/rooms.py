@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json
+from securechat.cli.moderation import change, milliseconds
+from securechat.cli.options import Home, Json, Lasting
 from securechat.cli.proof import shown_hash
 
 if TYPE_CHECKING:
@@ -82,6 +83,31 @@ def invite(name: Name, account: Account, home: Home = Path()) -> None:
 def kick(name: Name, account: Account, home: Home = Path()) -> None:
     """End an account's membership of a room."""
     _propose(home, "kick", name, f"{account} is not in {name} any more.", target=account)
+
+
+@room_app.command("ban")
+def ban(name: Name, account: Account, lasting: Lasting = None, home: Home = Path()) -> None:
+    """Keep an account out of a room, for a time or until it is lifted.
+
+    It is a member no more, and cannot come in or be invited meanwhile.
+    """
+    from securechat.chat.model import Impose
+    from securechat.server.control import OPERATOR
+
+    _must_exist(home, account)
+    impose = Impose(account, "ban", milliseconds(lasting), OPERATOR, existing_room(home, name).name, admin=True)
+    done = f"{account} is banned from {name}{f' for {lasting}' if lasting else ''}."
+    typer.echo(done if change(home, impose) else "It is so already.", err=True)
+
+
+@room_app.command("unban")
+def unban(name: Name, account: Account, home: Home = Path()) -> None:
+    """Let an account into a room again."""
+    from securechat.chat.model import Lift
+    from securechat.server.control import OPERATOR
+
+    lift = Lift(account, "ban", OPERATOR, existing_room(home, name).name, admin=True)
+    typer.echo(f"{account} is not banned from {name}{' any more' if change(home, lift) else ''}.", err=True)
 
 
 @room_app.command("export")

@@ -1,5 +1,6 @@
 """What can be typed in a conversation: a line to say, or one of the commands in the table. It carries nothing out."""
 
+import re
 from typing import Final
 
 import msgspec
@@ -36,6 +37,8 @@ COMMANDS: Final = {
         Command("topic", "TEXT", "say what this room is about; /topic - says nothing again", 1, 1, text=True),
         Command("invite", "NAME", "make somebody a member of this room", 1, 1),
         Command("kick", "NAME", "end somebody's membership of this room", 1, 1),
+        Command("ban", "NAME [TIME]", "keep somebody out of this room, for 30m, 12h, 7d or until /unban", 1, 2),
+        Command("unban", "NAME", "let somebody into this room again; /who lists who is banned, if you may", 1, 1),
         Command("msg", "TARGET TEXT", "say a line in another room, or to a person: /msg @bob hello", 2, 2, text=True),
         Command("me", "TEXT", "say what you do: /me waves", 1, 1, text=True),
         Command("reply", "N TEXT", "answer message number N of this room", 2, 2, text=True),
@@ -102,6 +105,18 @@ def read_number(typed: str) -> int:
     if digits.isascii() and digits.isdigit() and len(digits) <= 15 and int(digits):
         return int(digits)
     raise UsageError("Type the number of a message, as it stands beside it.")
+
+
+_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def read_seconds(typed: str, most_days: int) -> int:
+    """What `30m`, `12h` or `7d` is in seconds. Raises UsageError for anything else, and for more than `most_days`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", typed)
+    found = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < found <= most_days * _UNITS["d"]:
+        raise UsageError(f"{typed!a} is no time.", hint=f"Type a number and m, h or d, up to {most_days}d.")
+    return found
 
 
 def read_count(arguments: tuple[str, ...], default: int) -> int:

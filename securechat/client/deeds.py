@@ -6,12 +6,14 @@ from collections.abc import Set
 
 from securechat.client import text
 from securechat.client.client import Client
-from securechat.client.commands import read_number
+from securechat.client.commands import read_number, read_seconds
 from securechat.client.ids import new_id
 from securechat.client.ignored import Ignored
 from securechat.errors import UsageError
+from securechat.limits import SANCTION_DAYS
 from securechat.protocols.frames import (
     Ack,
+    Ban,
     Create,
     Created,
     Delete,
@@ -30,6 +32,7 @@ from securechat.protocols.frames import (
     Sessions,
     SessionState,
     Topic,
+    Unban,
 )
 
 
@@ -51,13 +54,20 @@ def carry_out(client: Client, name: str, arguments: tuple[str, ...], room: str) 
             client.request(Invite(room=_here(room), username=who, id=new_id()), Ack)
         case "kick", (who,):
             client.request(Kick(room=_here(room), username=who, id=new_id()), Ack)
+        case "ban", (who, *lasting):
+            seconds = read_seconds(lasting[0], SANCTION_DAYS) if lasting else 0
+            client.request(Ban(room=_here(room), username=who, seconds=seconds), Ack)
+            return [f"{text.name(who)} is banned from {text.name(room)}{f' for {lasting[0]}' if lasting else ''}."]
+        case "unban", (who,):
+            answer = client.request(Unban(room=_here(room), username=who), Ack)
+            return [f"{text.name(who)} {'was' if answer.unchanged else 'is'} not banned from {text.name(room)}."]
         case "edit", (number, said):
             client.request(Edit(room=_here(room), seq=read_number(number), text=said, id=new_id()), Ack)
         case "delete", (number,):
             client.request(Delete(room=_here(room), seq=read_number(number), id=new_id()), Ack)
         case "who", _:
-            answer = client.request(Members(room=arguments[0] if arguments else _here(room)), MemberList)
-            return [members_line(answer)]
+            members = client.request(Members(room=arguments[0] if arguments else _here(room)), MemberList)
+            return [members_line(members), *banned_lines(members)]
         case "sessions", ():
             return [session_line(state) for state in client.request(Sessions(), SessionList).sessions]
         case "sessions", ("end", session):
@@ -86,6 +96,11 @@ def members_line(answer: MemberList) -> str:
     """Who is in a room; those who are connected now have a star."""
     names = (f"{text.name(name)}{'*' if name in answer.online else ''}" for name in answer.members)
     return f"{text.name(answer.room)}: {', '.join(names)}"
+
+
+def banned_lines(answer: MemberList) -> list[str]:
+    """Who is kept out, for whoever is told."""
+    return [f"Banned: {', '.join(map(text.name, answer.banned))}"] if answer.banned else []
 
 
 def session_line(state: SessionState) -> str:

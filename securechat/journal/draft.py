@@ -58,7 +58,7 @@ class Before(Protocol):
 
     @property
     def sanctions(self) -> Mapping[sanctions.Key, Sanction]:
-        """By account and kind."""
+        """By account, kind and room."""
         ...
 
 
@@ -252,11 +252,21 @@ class Draft:
             self.revoked.append(Revoked(token_hash, account))
 
     def _sanction(self, change: Impose | Lift, now: int) -> None:
-        self.sanctioned[change.account, change.kind] = sanctions.imposed(change, now)
+        # What is over is forgotten on the way: so the table grows with what holds, and not with what ever held.
+        over: dict[sanctions.Key, None] = {
+            key: None for key, one in self.sanctions.items() if not sanctions.holds(one, now)
+        }
+        self.sanctioned |= {**over, sanctions.key(change): sanctions.imposed(change, now)}
         after = {**self.sanctions, **self.sanctioned}
         self.sanctions = {key: one for key, one in after.items() if one is not None}
-        if isinstance(change, Impose) and change.kind == "ban":
+        if isinstance(change, Lift) or change.kind != "ban":
+            return
+        room = self.room(change.room)
+        if not change.room:
             self._hold(change.account, (), gone=self.tokens_of(change.account))
+        elif room is not None and change.account in room.members:
+            time = max(now, room.time)
+            self.add(Record(room.name, room.head + 1, "kick", change.author, "", time, target=change.account))
 
     def _expire(self, name: str, upto: int) -> None:
         room, last = self.room(name), self.record(name, upto)

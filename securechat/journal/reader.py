@@ -209,7 +209,9 @@ def load_tokens(connection: sqlite3.Connection) -> dict[bytes, Token]:
 
 def load_sanctions(connection: sqlite3.Connection) -> list[Sanction]:
     """Read every sanction that is remembered, by account. Raises sqlite3.Error."""
-    rows = connection.execute("SELECT account, kind, until, since, author FROM sanctions ORDER BY account, kind")
+    rows = connection.execute(
+        "SELECT account, kind, until, since, author, room FROM sanctions ORDER BY account, kind, room"
+    )
     return [Sanction(*row) for row in rows]
 
 

@@ -68,7 +68,8 @@ SECOND: Final = (
         until INTEGER NOT NULL,
         since INTEGER NOT NULL,
         author TEXT NOT NULL,
-        PRIMARY KEY (account, kind)
+        room TEXT NOT NULL,
+        PRIMARY KEY (account, kind, room)
     ) WITHOUT ROWID""",
     # With a rowid, which keeps them in the order in which they were issued.
     """CREATE TABLE invitations (

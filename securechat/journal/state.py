@@ -37,7 +37,7 @@ class View(msgspec.Struct, frozen=True):
     invitations: Mapping[bytes, Invitation]
     """By the hashes of their secrets, the oldest first; open ones, and closed ones that are remembered."""
     sanctions: Mapping[Key, Sanction]
-    """By account and kind; the time of some may be over."""
+    """By account, kind and room; the time of some may be over."""
 
 
 class Committed:

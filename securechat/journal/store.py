@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from securechat.chat import chain
 from securechat.chat.model import Invitation, Mark, Record, Room, Sanction, Token
 from securechat.chat.names import LOBBY
-from securechat.chat.sanctions import Key
+from securechat.chat.sanctions import Key, key
 from securechat.errors import StorageFailed, StorageFull
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
@@ -79,8 +79,8 @@ _SAVE_INVITATION: Final = """
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state"""
 _FORGET_INVITATION: Final = "DELETE FROM invitations WHERE hash = ?"
 
-_SANCTION: Final = "INSERT OR REPLACE INTO sanctions (account, kind, until, since, author) VALUES {rows}"
-_LIFT: Final = "DELETE FROM sanctions WHERE account = ? AND kind = ?"
+_SANCTION: Final = "INSERT OR REPLACE INTO sanctions (account, kind, until, since, author, room) VALUES {rows}"
+_LIFT: Final = "DELETE FROM sanctions WHERE account = ? AND kind = ? AND room = ?"
 
 _ROWS_AT_ONCE: Final = (64, 8, 1)
 """Rows in one INSERT. SQLite lets other Python threads run at each statement: with one for each row, the journal waited
@@ -146,9 +146,9 @@ class Store:
             raise failure(self._path, error) from error
 
     def sanctions(self) -> dict[Key, Sanction]:
-        """Read every sanction that is remembered, by account and kind. Raises StorageFailed."""
+        """Read every sanction that is remembered, by account, kind and room. Raises StorageFailed."""
         try:
-            return {(one.account, one.kind): one for one in load_sanctions(self.connection)}
+            return {key(one): one for one in load_sanctions(self.connection)}
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
@@ -187,8 +187,7 @@ class Store:
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
         those that moved (to 0: cursors that are forgotten); `tokens` are by hash (None: revoked), `invitations` by
-        their secret's (None: forgotten),
-        `sanctions` by account and kind (None: lifted).
+        their secret's (None: forgotten), `sanctions` by account, kind and room (None: lifted).
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]

@@ -109,15 +109,17 @@ class RoomList(Answer, frozen=True, kw_only=True, tag="rooms"):
 
 
 class MemberList(Answer, frozen=True, kw_only=True, tag="members"):
-    """The server answers `members`; `online` are those who have a session now."""
+    """The server answers `members`; `online` are those who have a session now. Who may ban from the room is told who is
+    `banned`."""
 
     room: str
     members: tuple[str, ...]
     online: tuple[str, ...] = ()
+    banned: tuple[str, ...] = ()
 
 
 class Ack(Answer, frozen=True, kw_only=True, tag="ack"):
-    """The server answers what appends a record: it is on disk. `duplicate` says that it was already; `unchanged`, that
+    """The server answers what changes a room: it is on disk. `duplicate` says that it was already; `unchanged`, that
     what was asked for is so already, and that nothing was recorded."""
 
     id: str

@@ -16,6 +16,7 @@ from securechat.limits import (
     ROOM_NAME_LENGTH,
     ROOMS_PER_REQUEST,
     SAFE_INTEGER,
+    SANCTION_DAYS,
     SEARCH_HITS,
     SEARCH_LENGTH,
 )
@@ -129,6 +130,21 @@ class Kick(Request, frozen=True, kw_only=True, tag="kick"):
     room: RoomName
     username: Username
     id: Id = ""
+
+
+class Ban(Request, frozen=True, kw_only=True, tag="ban"):
+    """The client keeps another account out of a room, for so many seconds or (0) until it is lifted."""
+
+    room: RoomName
+    username: Username
+    seconds: Annotated[int, Meta(ge=0, le=SANCTION_DAYS * 86_400)] = 0
+
+
+class Unban(Request, frozen=True, kw_only=True, tag="unban"):
+    """The client lets a banned account into a room again."""
+
+    room: RoomName
+    username: Username
 
 
 class Rooms(Request, frozen=True, kw_only=True, tag="rooms"):
@@ -253,6 +269,8 @@ AnyRequest: TypeAlias = (
     | Topic
     | Invite
     | Kick
+    | Ban
+    | Unban
     | Rooms
     | Members
     | Say

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from securechat.chat.model import Mark
+from securechat.chat.model import Impose, Lift, Mark
 from securechat.chat.names import NAME_RULE, is_direct, is_username
 from securechat.errors import Code
 from securechat.protocols import frames
@@ -61,6 +61,21 @@ def kick(asked: "Requests", request: frames.Kick) -> None:
     room = asked.resolve(request.room, request.ref)
     if room is not None and asked.knows(request.username, request.ref):
         asked.propose("kick", room, request, id=request.id, target=request.username)
+
+
+def ban(asked: "Requests", request: frames.Ban) -> None:
+    """Keep somebody out of a room."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None and asked.knows(request.username, request.ref):
+        lifetime = request.seconds * 1_000
+        asked.submit(Impose(request.username, "ban", lifetime, asked.username, room, asked.is_admin), request.ref)
+
+
+def unban(asked: "Requests", request: frames.Unban) -> None:
+    """Let somebody in again; the account may be gone since."""
+    room = asked.resolve(request.room, request.ref)
+    if room is not None:
+        asked.submit(Lift(request.username, "ban", asked.username, room, asked.is_admin), request.ref)
 
 
 def edit(asked: "Requests", request: frames.Edit) -> None:

@@ -107,13 +107,26 @@ def described(proposal: Proposal | Change) -> tuple[str, str]:
     """A proposal as the audit log has it: the act, and to whom or what; no text and no hash of a secret."""
     if isinstance(proposal, Proposal):
         return f"room {proposal.kind}", f"{proposal.room} {proposal.target}".rstrip()
-    act = type(proposal).__name__.lower()
-    if isinstance(proposal, Impose | Lift):
-        act = proposal.kind if isinstance(proposal, Impose) else f"un{proposal.kind}"
-    what = getattr(proposal, "account", "") or getattr(proposal, "room", "")
+    if not isinstance(proposal, Impose | Lift):
+        what = getattr(proposal, "account", "") or getattr(proposal, "room", "")
+        return type(proposal).__name__.lower(), what
+    act = proposal.kind if isinstance(proposal, Impose) else f"un{proposal.kind}"
+    whom = proposal.account
     if isinstance(proposal, Impose) and proposal.lifetime:
-        what += f" for {proposal.lifetime // 1_000} s"
-    return act, what
+        whom += f" for {proposal.lifetime // 1_000} s"
+    return (f"room {act}", f"{proposal.room} {whom}") if proposal.room else (act, whom)
+
+
+def is_moderation(proposal: Proposal | Change) -> bool:
+    """Whether one account does something to another with it, which is noted whoever does it."""
+    return isinstance(proposal, Impose | Lift) or (isinstance(proposal, Proposal) and proposal.kind == "kick")
+
+
+def result_of(outcome: Outcome) -> str:
+    """What came of it, as the audit log has it."""
+    if isinstance(outcome, Rejected):
+        return outcome.code
+    return "unchanged" if isinstance(outcome, Unchanged) else "ok"
 
 
 class Waiting:

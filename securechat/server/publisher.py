@@ -7,9 +7,10 @@ then one larger batch, encoded once and written once.
 import threading
 from collections.abc import Callable, Sequence
 
+from securechat.chat.model import Outcome
 from securechat.journal.journal import Batch
-from securechat.server.control import Waiting
-from securechat.server.fanout import Delivery
+from securechat.server.control import Waiting, described, is_moderation, result_of
+from securechat.server.fanout import Delivery, Origin
 from securechat.server.reactor import Reactor
 from securechat.server.services import Services
 
@@ -40,6 +41,8 @@ class Publisher:
         for origin, outcome in batch.outcomes:
             if isinstance(origin, Waiting):
                 origin.decided(outcome)
+            elif isinstance(origin, Origin) and is_moderation(origin.proposal):
+                self._note(origin, outcome)
         if self._services and batch.records:
             for room, records in batch.records.items():
                 if any(record.kind == "delete" for record in records):
@@ -49,6 +52,12 @@ class Publisher:
         delivery = Delivery(batch)
         for reactor in self._reactors:
             reactor.deliver(self._number, delivery)
+
+    def _note(self, origin: Origin, outcome: Outcome) -> None:
+        """Have in the audit log what one account did to another; here, for its session may have left meanwhile."""
+        if self._services:
+            (act, what), author = described(origin.proposal), origin.session
+            self._services.trail.note(act, author.username, what, author.connection.address, result_of(outcome))
 
     def wait_written(self, seconds: float) -> None:
         """Wait until every reactor has written out the last batch, but no longer than `seconds`."""

@@ -2,10 +2,14 @@
 session hears."""
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from securechat.chat import sanctions
+from securechat.chat.model import Lift
 from securechat.chat.names import shown_room
+from securechat.chat.standing import Verdict, verdict
 from securechat.errors import Code
 from securechat.protocols import frames
 from securechat.server.fanout import text_of_bytes
@@ -29,12 +33,19 @@ def members(asked: "Requests", request: frames.Members) -> None:
     room = asked.own_room(request.room, request.ref)
     if room is not None:
         names = tuple(sorted(room.members))
+        unban = Lift("", "ban", asked.username, room.name, asked.is_admin)
+        banned = (
+            sanctions.banned_from(asked.services.view.sanctions, room.name, time.time_ns() // 1_000_000)
+            if verdict(room, unban, "unban") is Verdict.RECORD
+            else ()
+        )
         asked.session.tell(
             frames.MemberList(
                 ref=request.ref,
                 room=shown_room(room.name, asked.username),
                 members=names,
                 online=tuple(name for name in names if asked.services.presence.is_online(name)),
+                banned=tuple(sorted(banned)),
             )
         )
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from securechat.chat.model import (
     Changed,
     Forget,
+    Impose,
     Kind,
+    Lift,
     Mark,
     Outcome,
     Proposal,
@@ -78,16 +80,20 @@ class Requests:
 
     def propose(self, kind: Kind, room: str, request: frames.Request, **fields: Any) -> None:
         """Ask the journal for a record in this room; the answer carries the request's `ref`."""
-        account = self.services.authenticator.accounts.get(self.username)
-        admin = account is not None and account.role == "admin"
         salt = self.session.reactor.salts.take() if fields.get("text") else b""
-        proposal = Proposal(kind, self.username, room, admin=admin, salt=salt, **fields)
+        proposal = Proposal(kind, self.username, room, admin=self.is_admin, salt=salt, **fields)
         if kind in _MEMBERSHIP:
             self._wait |= Wait.MEMBERSHIP
         self._in_flight_bytes += len(proposal.text)
         self.submit(proposal, request.ref)
 
-    def submit(self, proposal: Proposal | Mark | Forget | Revoke, ref: str | None) -> None:
+    @property
+    def is_admin(self) -> bool:
+        """Whether the account has the role admin now."""
+        account = self.services.authenticator.accounts.get(self.username)
+        return account is not None and account.role == "admin"
+
+    def submit(self, proposal: Proposal | Mark | Forget | Revoke | Impose | Lift, ref: str | None) -> None:
         """Hand a proposal or a change to the journal."""
         self.in_flight += 1
         self.session.reactor.propose(Origin(self.session, proposal, ref))
@@ -114,6 +120,8 @@ class Requests:
             self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=seq, consumer=marked.consumer))
         elif isinstance(proposal, Proposal):
             self._answer(proposal, ref, outcome)
+        elif isinstance(proposal, Impose | Lift):
+            self._unrecorded(proposal.room, "", ref, unchanged=isinstance(outcome, Unchanged))
 
     def _answer(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
         shown = shown_room(proposal.room, self.username)
@@ -127,10 +135,11 @@ class Requests:
                 frames.Ack(ref=ref, id=said.id, room=shown, seq=said.seq, time=said.time, duplicate=outcome.duplicate)
             )
         elif isinstance(outcome, Unchanged):
-            room = self.services.view.rooms[proposal.room]
-            self.session.tell(
-                frames.Ack(ref=ref, id=proposal.id, room=shown, seq=room.head, time=room.time, unchanged=True)
-            )
+            self._unrecorded(proposal.room, proposal.id, ref, unchanged=True)
+
+    def _unrecorded(self, key: str, id: str, ref: str | None, *, unchanged: bool) -> None:
+        room, shown = self.services.view.rooms[key], shown_room(key, self.username)
+        self.session.tell(frames.Ack(ref=ref, id=id, room=shown, seq=room.head, time=room.time, unchanged=unchanged))
 
     def _entered(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
         room = self.services.view.rooms[proposal.room]
@@ -241,6 +250,8 @@ _HANDLERS: Final[dict[type, Callable[[Requests, Any], None]]] = {
     frames.Topic: changes.topic,
     frames.Invite: changes.invite,
     frames.Kick: changes.kick,
+    frames.Ban: changes.ban,
+    frames.Unban: changes.unban,
     frames.Edit: changes.edit,
     frames.Delete: changes.delete,
     frames.Read: changes.read,

@@ -324,7 +324,9 @@ class Session:
     def _ban(self, account: Account, outcome: Outcome) -> Rejected | None:
         """What the journal said of a banned account; where its disk is full, what it would have said."""
         if isinstance(outcome, Rejected) and outcome.code is not Code.BANNED:
-            return sanctions.refusal(self.reactor.services.view, account.name, "ban", time.time_ns() // 1_000_000)
+            return sanctions.refusal(
+                self.reactor.services.view.sanctions, account.name, "ban", time.time_ns() // 1_000_000
+            )
         return outcome if isinstance(outcome, Rejected) else None
 
     def _resume(self, request: frames.Resume) -> None:

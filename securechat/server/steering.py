@@ -113,7 +113,7 @@ class Steering:
         self._services.trail.note(
             act, OPERATOR, what, source, answer.code or ("unchanged" if answer.unchanged else "ok")
         )
-        if isinstance(proposal, Impose) and proposal.kind == "ban" and not answer.code:
+        if isinstance(proposal, Impose) and proposal.kind == "ban" and not (proposal.room or answer.code):
             bye = Bye(code=Code.BANNED, message="This account was banned.")
             for reactor in self._services.reactors:
                 reactor.end_sessions((proposal.account,), bye)

@@ -42,9 +42,18 @@ def test_rooms_are_made_filled_emptied_and_archived(either: Path) -> None:
     assert _room(either, "members", "ops").out == "alice\nbob\n"
     assert _room(either, "kick", "ops", "bob").code == 0
     assert json.loads(_room(either, "members", "ops", "--json").out) == ["alice"]
+    assert _room(either, "ban", "ops", "alice", "--for", "7d").err == "alice is banned from ops for 7d.\n"
+    assert _room(either, "ban", "ops", "alice", "--for", "soon").code == 2
+    assert "alice is banned from ops until" in _room(either, "invite", "ops", "alice").err
+    sanctions = call("sanctions", "--home", str(either)).out
+    assert sanctions.endswith("by @operator  in ops\n")
+    assert _room(either, "unban", "ops", "alice").err == "alice is not banned from ops any more.\n"
+    assert _room(either, "unban", "ops", "alice").err == "alice is not banned from ops.\n"
+    assert _room(either, "ban", "nowhere", "alice").code == 6
+    assert _room(either, "invite", "ops", "alice").code == 0
     assert _room(either, "archive", "ops").code == 0
     facts = json.loads(_room(either, "show", "ops", "--json").out)
-    assert (facts["owner"], facts["private"], facts["archived"], facts["head"]) == ("alice", True, True, 4)
+    assert (facts["owner"], facts["private"], facts["archived"], facts["head"]) == ("alice", True, True, 6)
     assert "ops" in _room(either, "list").out
     assert [row["room"] for row in json.loads(_room(either, "list", "--json").out)] == ["lobby", "ops"]
 

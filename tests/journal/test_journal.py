@@ -368,5 +368,5 @@ def test_what_did_not_change_is_as_near_after_many_batches(tmp_path: Path) -> No
         # Each batch once wrapped what it did not change, until nothing could look through all the wrappers.
         for _ in range(sys.getrecursionlimit() * 2):
             committed.accept(Draft(committed.view, store, [], 1_000, bytes))
-        assert committed.view.sanctions.get(("alice", "mute")) is None
+        assert committed.view.sanctions.get(("alice", "mute", "")) is None
         assert committed.view.invitations.get(b"secret") is None

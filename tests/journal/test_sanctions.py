@@ -11,6 +11,7 @@ from securechat.errors import Code, StorageFailed
 from securechat.journal.draft import Revoked
 from securechat.journal.reader import Reader
 from securechat.journal.store import Store
+from securechat.journal.verify import verify_store
 from tests.journal.conftest import Opener
 from tests.journal.support import change, said
 
@@ -29,7 +30,7 @@ def test_a_ban_revokes_the_tokens_and_refuses_others_until_it_is_lifted(opened: 
         assert batch.revoked == [Revoked(b"a", "alice")]
     with opened(path) as running:
         view = running.journal.view
-        assert list(view.sanctions) == [("alice", "ban")]
+        assert list(view.sanctions) == [("alice", "ban", "")]
         assert view.tokens == {b"b": Token("bob", "", 1_000)}
         with closing(Reader(path)) as reader:
             assert [one.account for one in reader.sanctions()] == ["alice"]
@@ -45,9 +46,33 @@ def test_a_mute_ends_by_itself_by_the_journals_time(opened: Opener, tmp_path: Pa
     with opened(tmp_path / "chat.db", clock=times.__next__) as running:
         running.settle(change("join", "alice"))
         running.settle(Impose("alice", "mute", 1_000, "@operator"))
-        assert running.journal.view.sanctions["alice", "mute"] == Sanction("alice", "mute", 3_000, 2_000, "@operator")
+        muted = running.journal.view.sanctions["alice", "mute", ""]
+        assert muted == Sanction("alice", "mute", 3_000, 2_000, "@operator")
         assert isinstance(running.outcome(said("alice", "1")), Rejected)
         assert isinstance(running.outcome(said("alice", "1")), Recorded)
+
+
+def test_a_ban_from_a_room_ends_the_membership_in_the_same_commit_and_what_is_over_is_forgotten(
+    opened: Opener, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.db"
+    times = iter([1_000, 2_000, 2_500, 4_000, 4_500])
+    with opened(path, clock=times.__next__) as running:
+        running.settle(Grant("bob", b"b"), change("create", "alice", "ops"), change("join", "bob", "ops"))
+        out = Impose("bob", "ban", 1_000, "alice", "ops")
+        batch = running.settle(out, change("join", "bob", "ops"), Impose("carol", "ban", 5_000, "alice", "ops"))
+        assert [type(outcome) for _, outcome in batch.outcomes] == [Changed, Rejected, Changed]
+        (kick,) = batch.records["ops"]
+        assert (kick.seq, kick.kind, kick.sender, kick.target, kick.time) == (3, "kick", "alice", "bob", 2_000)
+        assert [(one.account, one.after) for one in batch.lost] == [("bob", 2)]
+        assert running.journal.view.tokens.keys() == {b"b"}
+        assert not running.settle(Impose("carol", "ban", 5_000, "alice", "ops")).records
+        running.settle(Lift("carol", "ban", "alice", "ops"))
+        assert running.journal.view.sanctions == {}, "bob's was over"
+        assert isinstance(running.outcome(change("join", "bob", "ops")), Recorded)
+    assert verify_store(path).flaw is None
+    with closing(Reader(path)) as reader:
+        assert reader.sanctions() == []
 
 
 @pytest.mark.parametrize("table", ["sanctions", "tokens"])

@@ -187,8 +187,8 @@ def test_an_unknown_type_is_told_the_known_ones(line: bytes) -> None:
     assert not error.fatal
     assert error.message == (
         "There is no request of this type; there are login, resume, authority, redeem, logout, ping, pong, create, "
-        "join, leave, topic, invite, kick, rooms, members, say, edit, delete, read, consumers, forget, history, "
-        "search, subscribe, sync, sessions, revoke, password."
+        "join, leave, topic, invite, kick, ban, unban, rooms, members, say, edit, delete, read, consumers, forget, "
+        "history, search, subscribe, sync, sessions, revoke, password."
     )
 
 

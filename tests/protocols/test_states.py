@@ -26,6 +26,8 @@ CELLS: dict[type[f.Request], dict[State, Code | None]] = {
     f.Topic: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Invite: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Kick: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Ban: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
+    f.Unban: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Rooms: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Members: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},
     f.Say: {State.GREETED: LOGIN_FIRST, State.CHECKING: LOGIN_FIRST, State.IN: HEARD},

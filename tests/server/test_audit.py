@@ -34,6 +34,12 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
         stranger.send({"type": "login", "username": "a text canary", "password": "wrong canary"})
         stranger.receive()
         alice.say("a canary", id="one")
+        alice.send({"type": "create", "room": "den"})
+        for asked in ("ban", "unban", "kick"):
+            alice.send({"type": asked, "room": "den", "username": "carol"})
+            alice.expect("ack")
+        alice.send({"type": "ban", "room": "lobby", "username": "bob", "seconds": 60})
+        alice.expect("error")
         command(home, "ban", "carol", "--for", "7d")
         command(home, "server", "reload")
         command(home, "room", "create", "ops", "--owner", "alice")
@@ -46,6 +52,10 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
         ("login", "alice", session, "ok"),
         ("login", "bob", "", "bad-credentials"),
         ("login", "", "", "bad-credentials"),
+        ("room ban", "alice", "den carol", "ok"),
+        ("room unban", "alice", "den carol", "ok"),
+        ("room kick", "alice", "den carol", "unchanged"),
+        ("room ban", "alice", "lobby bob for 60 s", "forbidden"),
         ("ban", "@operator", "carol for 604800 s", "ok"),
         ("reload", "@operator", "", "ok"),
         ("room create", "@operator", "ops", "ok"),
@@ -59,9 +69,9 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
     assert stat.S_IMODE((home / audit.FILE).stat().st_mode) == 0o600
     verified = command(home, "verify", "--audit")
     assert (verified.code, verified.out) == (0, f"{found[-1]['hash']}  audit.log\n")
-    assert json.loads(command(home, "verify", "--audit", "--json").out) == {"lines": 8, "hash": found[-1]["hash"]}
+    assert json.loads(command(home, "verify", "--audit", "--json").out) == {"lines": 12, "hash": found[-1]["hash"]}
     shown = command(home, "server", "audit").out.splitlines()
-    assert len(shown) == 8
+    assert len(shown) == 12
     assert "@operator" in shown[0]
     assert command(home, "server", "audit", "--json").out == text
 

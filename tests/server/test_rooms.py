@@ -47,6 +47,29 @@ def test_who_was_kicked_hears_that_and_nothing_more(server: Server) -> None:
         assert bob.say("back?", id="one", room="ops")["code"] == "not-member"
 
 
+@with_any_number_of_reactors
+def test_who_is_banned_is_out_and_stays_out_until_it_is_lifted(server: Server) -> None:
+    with peer(server, "alice") as alice, peer(server, "bob") as bob:
+        _ask(alice, "create", room="ops")
+        bob.join("ops")
+        assert _ask(bob, "ban", room="ops", username="alice")["code"] == "forbidden"
+        assert _ask(alice, "ban", room="ops", username="nobody")["code"] == "no-such-account"
+        assert _ask(alice, "ban", room="ops", username="bob", seconds=3_600)["type"] == "ack"
+        assert bob.expect("kick")["target"] == "bob"
+        assert _ask(bob, "join", room="ops")["code"] == "banned"
+        assert _ask(alice, "invite", room="ops", username="bob")["code"] == "banned"
+        assert _ask(alice, "members", room="ops")["banned"] == ["bob"]
+        assert _ask(alice, "ban", room="ops", username="bob") == {"type": "ack", "ref": "asked"} | {
+            "id": "", "room": "ops", "seq": 3, "time": server.services.view.rooms["ops"].time,
+        }  # fmt: skip
+        assert _ask(alice, "ban", room="ops", username="bob")["unchanged"] is True
+        assert _ask(alice, "unban", room="ops", username="bob")["type"] == "ack"
+        assert _ask(alice, "unban", room="ops", username="bob")["unchanged"] is True
+        assert _ask(bob, "join", room="ops")["type"] == "joined"
+        assert "banned" not in _ask(alice, "members", room="ops")
+        assert "banned" not in _ask(bob, "members", room="ops")
+
+
 def test_who_is_kicked_does_not_hear_what_is_said_behind_that_in_one_batch(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob:
         _ask(alice, "create", room="ops")
