@@ -131,7 +131,7 @@ class Connection:
         self.scheduled = math.inf
         """When the reactor will call `check`, of the monotonic clock."""
         owner.expect(self, self._deadline)
-        self._shake_hands()
+        self._watch(READ)  # the peer speaks first
 
     # --- what the session says -------------------------------------------------------------------
 
@@ -248,6 +248,11 @@ class Connection:
         if session:
             session.ended()
         self._owner.closed(self)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its handshake is still to be done."""
+        return self._phase is HANDSHAKE
 
     @property
     def is_open(self) -> bool:

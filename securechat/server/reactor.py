@@ -38,6 +38,10 @@ Arguments = TypeVarTuple("Arguments")
 PAGES_A_TURN = 4
 """Pages queued for those who are behind before those who are level have their turn: a megabyte at most, by default."""
 
+HANDSHAKES_A_TURN = 4
+"""Steps of TLS handshakes in one turn, each about a millisecond of work: those who are in wait for no more of them,
+however many come at once."""
+
 log = logging.getLogger(__name__)
 
 
@@ -232,12 +236,17 @@ class Reactor:
             self._far.close()
 
     def _turn(self) -> None:
+        handshakes = 0
         busy = self._notes or self._dirty or self._proposals or self._behind
         for key, mask in self._selector.select(0 if busy else self._until_timer()):
             connection = key.data
             if connection is None:
                 self._take_wake_up()
                 continue
+            if connection.is_new:
+                handshakes += 1
+                if handshakes > HANDSHAKES_A_TURN:
+                    continue  # it is as ready in the next turn
             try:
                 connection.ready(mask)
             except Exception:  # noqa: BLE001 - rule 6
@@ -331,11 +340,8 @@ class Reactor:
             self.services.connection_closed()
             log.info("peer left before the handshake: %s", error.strerror, extra={"peer": address})
             return
-        if connection.is_closed:
-            self.services.strangers.gone(source)
-        else:
-            self._connections.add(connection)
-            self._strangers[connection] = time.monotonic()
+        self._connections.add(connection)
+        self._strangers[connection] = time.monotonic()
 
     def _is_no_stranger(self, connection: Connection) -> None:
         if self._strangers.pop(connection, None) is not None:

@@ -1,16 +1,20 @@
 """Who touches what: one thread a TLS socket, and nothing left behind by those who come and go."""
 
 import os
+import socket
 import ssl
 import threading
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from securechat.server.connection import Connection
+from securechat.server.reactor import HANDSHAKES_A_TURN, Reactor
 from securechat.server.server import Server
-from tests.server.support import Peer, in_parallel, peer, running_server
+from tests.server.support import DEADLINE, Peer, in_parallel, peer, running_server, trusting
 
 
 def test_only_one_thread_ever_calls_a_tls_sockets_methods(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +72,7 @@ def _descriptors() -> int:
 
 def test_those_who_come_and_go_leave_no_thread_and_no_descriptor(server: Server) -> None:
     def come_and_go() -> None:
-        for _ in range(20):
+        for _ in range(5 * HANDSHAKES_A_TURN):
             with peer(server, "alice") as alice:
                 alice.send({"type": "logout"})
                 alice.ends()
@@ -92,3 +96,41 @@ def test_a_stopped_server_leaves_no_thread_and_no_descriptor(home: Path) -> None
     with running_server(home, reactors=3) as server, peer(server, "alice", room="lobby") as alice:
         alice.say("hello", id="one" + os.urandom(4).hex())
     assert (threading.active_count(), _descriptors()) == (threads, descriptors)
+
+
+def test_those_who_come_at_once_shake_hands_a_few_in_a_turn(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    turn, ready = Reactor._turn, Connection.ready
+
+    def counted_turn(reactor: Reactor) -> None:
+        steps.append(0)
+        turn(reactor)
+
+    def counted_ready(connection: Connection, mask: int) -> None:
+        steps[-1] += connection.is_new
+        ready(connection, mask)
+
+    gate = threading.Event()
+
+    def hold() -> None:
+        gate.wait(DEADLINE)
+
+    with running_server(home, reactors=1) as server, ExitStack() as crowd:
+        server.services.reactors[0].post(hold)
+        monkeypatch.setattr(Reactor, "_turn", counted_turn)
+        monkeypatch.setattr(Connection, "ready", counted_ready)
+        clients = []
+        for _ in range(5 * HANDSHAKES_A_TURN):
+            raw = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port), DEADLINE))
+            client = trusting().wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False)
+            client.setblocking(False)
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()  # it has said what it has to say
+            clients.append(crowd.enter_context(client))
+        gate.set()
+        for client in clients:
+            client.settimeout(DEADLINE)
+            client.do_handshake()
+            assert client.recv(1_000).startswith(b'{"type":"hello"')
+    assert max(steps) <= HANDSHAKES_A_TURN
+    assert sum(steps) >= 2 * len(clients)
