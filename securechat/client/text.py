@@ -219,7 +219,7 @@ def shorten(text: str, width: int) -> str:
 def columns(text: str) -> int:
     """How many columns a terminal may need for this safe text: never fewer than it does, for a line that the terminal
     breaks by itself would begin with the text of others."""
-    return sum(map(_cells, text))
+    return len(text) if text.isascii() else sum(map(_cells, text))
 
 
 def _block(head: str, body: str, width: int | None) -> str:
@@ -244,6 +244,9 @@ def wrap(text: str, width: int, first: int | None = None) -> Iterator[str]:
     """Cut a safe line into rows of at most `width` columns (`first`: the first row), at a space where there is one."""
     width = max(width, 2)
     room = first or width
+    if columns(text) <= room:
+        yield text
+        return
     row: list[str] = []
     used = word = 0  # `word` is where the last word of the row begins
     for cluster in _clusters(text):

@@ -17,19 +17,8 @@ from typing import Final
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import Input
-from prompt_toolkit.layout import (
-    BufferControl,
-    ConditionalContainer,
-    Dimension,
-    HSplit,
-    Layout,
-    UIContent,
-    UIControl,
-    VSplit,
-    Window,
-)
+from prompt_toolkit.layout import BufferControl, Layout, Window
 from prompt_toolkit.layout.processors import BeforeInput
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -40,6 +29,7 @@ from securechat.client.exchange import Heard
 from securechat.client.ignored import Ignored
 from securechat.client.screen import panels
 from securechat.client.screen.actions import Actions
+from securechat.client.screen.canvas import Canvas
 from securechat.client.screen.keys import bindings
 from securechat.client.screen.model import Doing, Model
 from securechat.client.screen.rendering import Renderer, Row
@@ -61,17 +51,6 @@ INPUT_ROWS: Final = 8
 """The most that a long or pasted input takes of the screen; it scrolls within."""
 
 TERMINATED: Final = 128 + signal.SIGTERM
-
-
-class _Lines(UIControl):
-    """Lines that are made for the size they have on the screen, and no other."""
-
-    def __init__(self, lines: Callable[[int, int], list[Row]]) -> None:
-        self._lines = lines
-
-    def create_content(self, width: int, height: int) -> UIContent:
-        lines = self._lines(width, height)
-        return UIContent(get_line=lambda number: list(lines[number]), line_count=len(lines), show_cursor=False)
 
 
 class Screen:
@@ -233,16 +212,6 @@ class Screen:
     # --- what is drawn ------------------------------------------------------------------------------------------
 
     def _layout(self) -> Layout:
-        has_list = Condition(lambda: panels.list_columns(self._columns()) > 0)
-        rooms = Window(
-            _Lines(lambda width, height: panels.room_list(self.model, width, height)),
-            width=lambda: Dimension.exact(panels.list_columns(self._columns())),
-        )
-        edge = Window(width=1, char="│", style="fg:#808080")
-        gap = Window(width=1)
-        talk = Window(_Lines(self._talk), wrap_lines=False)
-        title = Window(_Lines(lambda width, _: [panels.title(self.model, width)]), height=1)
-        state = Window(_Lines(lambda width, _: [panels.state(self.model, self.viewport, width)]), height=1)
         control = BufferControl(
             self.buffer,
             input_processors=[
@@ -250,12 +219,20 @@ class Screen:
                 BeforeInput(lambda: [("bold", panels.before_input(self.model))]),
             ],
         )
-        entered = Window(control, height=Dimension(min=1, max=INPUT_ROWS), wrap_lines=True, dont_extend_height=True)
-        left = ConditionalContainer(VSplit([rooms, edge, gap]), has_list)
-        return Layout(HSplit([title, VSplit([left, talk]), state, entered]), focused_element=entered)
+        entered = Window(control, wrap_lines=True)
+        return Layout(Canvas(self._rows, entered, INPUT_ROWS), focused_element=entered)
 
     def _columns(self) -> int:
         return self._output.get_size().columns
+
+    def _rows(self, width: int, height: int) -> list[Row]:
+        """All that is above the input."""
+        across = panels.list_columns(width)
+        talk = self._talk(width - across - 2 if across else width, height - 2)
+        if across:
+            rooms = panels.room_list(self.model, across, height - 2)
+            talk = [panels.beside(rooms[y] if y < len(rooms) else [], across, row) for y, row in enumerate(talk)]
+        return [panels.title(self.model, width), *talk, panels.state(self.model, self.viewport, width)]
 
     def _talk(self, width: int, height: int) -> list[Row]:
         self.viewport.width, self.viewport.height = max(20, width), max(1, height)

@@ -51,6 +51,12 @@ def room_list(model: Model, width: int, height: int) -> list[Row]:
     return rows[first : first + height]
 
 
+def beside(listed: Row, width: int, row: Row) -> Row:
+    """A line of the list of rooms, an edge, and a line of the talk."""
+    space = " " * (width - sum(text.columns(piece) for _, piece in listed))
+    return [*listed, ("", space), (DIM, "│"), ("", " "), *row]
+
+
 def _listed(model: Model, room: Room, number: int, width: int) -> Row:
     key = f"{number} " if number < 10 else "  "
     is_there = room.is_direct and model.online.get(room.name[1:], False)

@@ -157,4 +157,6 @@ def _pattern(me: str) -> re.Pattern[str]:
 
 def mentions(text: str, me: str) -> bool:
     """Whether a text names this person, as a word of its own."""
+    if text.isascii() and me not in text.lower():
+        return False  # most have not, and it is quick to see in most
     return _pattern(me).search(text) is not None
