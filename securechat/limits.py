@@ -197,7 +197,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Silence after which the server asks whether the peer is there."""
 
     idle_seconds: Seconds = 150.0
-    """Silence after which the peer is gone: a ping without an answer for a minute."""
+    """Silence after which the peer is gone: a ping without an answer for a minute, in which its system took nothing
+    that was sent to it either. Who takes something is slow, and stays."""
 
     close_seconds: Seconds = 1.0
     """For the last bytes and the TLS goodbye when a connection is closed."""
@@ -208,6 +209,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue_bytes: Count = 1_048_576
     """Waiting to be written to one connection. Past it, its subscriptions stop being live and read on from the store
     when it has drained, and its requests are not read until then."""
+
+    send_buffer_bytes: Annotated[int, Meta(ge=4_096, le=2**30)] = 131_072
+    """Written to one connection and kept by the system until the peer's has taken it (SO_SNDBUF; Linux grants twice as
+    much, for its own bookkeeping too). Past it, what is written waits in the connection's queue. Left to itself Linux
+    goes up to 4 MiB: 10,000 slow readers could hold 40 GB of it, and a ping would wait behind all that. A burst to a
+    thousand readers is no slower for it (measured), and one reader who is 100 ms away can have 2 MB a second."""
 
     requests_a_second: Count = 10_000
     """Requests of one session that is logged in, each second, and twice as many at once; past it, `too-many-requests`,

@@ -11,6 +11,8 @@ import math
 import selectors
 import socket
 import ssl
+import struct
+import sys
 import time
 from collections import deque
 from typing import Protocol as Interface
@@ -33,6 +35,9 @@ POURING_SECONDS = 0.001
 
 WRITE_BYTES = 262_144
 """Queued bytes that are joined for one run of TLS writes."""
+
+ACKNOWLEDGED = struct.Struct("@120xQ")
+"""Of Linux's `struct tcp_info`: `tcpi_bytes_acked`, which no later version moves (linux/tcp.h)."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +109,7 @@ class Connection:
         """Take over an accepted socket. Raises OSError when the peer is gone already."""
         raw.setblocking(False)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, owner.limits.send_buffer_bytes)
         self._socket = context.wrap_socket(
             raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
@@ -253,6 +259,15 @@ class Connection:
     def is_new(self) -> bool:
         """Whether its handshake is still to be done."""
         return self._phase is HANDSHAKE
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer's system has acknowledged so far; 0 where this system does not tell (Linux does)."""
+        if sys.platform == "linux":
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKNOWLEDGED.size)
+            if len(told) == ACKNOWLEDGED.size:  # it is less before Linux 4.1
+                return int(ACKNOWLEDGED.unpack(told)[0])
+        return 0
 
     @property
     def is_open(self) -> bool:

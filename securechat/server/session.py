@@ -47,6 +47,9 @@ class Hearing(enum.Enum):
 # By names of their own: before Python 3.12, looking one up in its class costs more than the rest of `hears`.
 ON, CHECKING, IN = Hearing.ON, State.CHECKING, State.IN
 
+PING_BYTES = 64
+"""More than a ping takes on the wire: a program that hangs has a system that takes that much for it."""
+
 SOON = 0.1
 """Seconds until a deadline that has passed is looked at again: its consequence is on its way."""
 
@@ -76,6 +79,8 @@ class Session:
         self.began = connection.heard
         self._failures = 0
         self._pinged: float | None = None
+        self._taken = 0
+        """What the peer had taken at the last look."""
         self._hearing = ON
         self.tell(
             frames.Hello(
@@ -135,7 +140,10 @@ class Session:
         """Act on the deadline that has passed by `now`; return the next. Times are of the monotonic clock."""
         limits, heard, began = self._limits, self.connection.heard, self.connection.frame_began
         # Silence counts from the ping: a server that was itself asleep must not take everybody for gone.
-        gone = None if self._pinged is None else max(self._pinged, heard) + limits.idle_seconds - limits.ping_seconds
+        patience = limits.idle_seconds - limits.ping_seconds
+        gone = None if self._pinged is None else max(self._pinged, heard) + patience
+        if gone is not None and now >= gone and self._takes():
+            self._pinged, gone = now, now + patience  # slow, not gone: the ping waits behind what it has not taken yet
         if self._state is not IN and now >= self.began + limits.login_seconds:
             self.give_up(Code.TOO_SLOW, f"No login within {limits.login_seconds:g} seconds.")
         elif began is not None and now >= began + limits.frame_seconds:
@@ -143,8 +151,8 @@ class Session:
         elif gone is not None and now >= gone:
             self.give_up(Code.IDLE, f"Nothing was heard for {limits.idle_seconds:g} seconds.")
         elif gone is None and now >= heard + limits.ping_seconds:
-            self._pinged = now
-            gone = now + limits.idle_seconds - limits.ping_seconds
+            self._pinged, gone = now, now + patience
+            self._taken = self.connection.taken
             self.tell(frames.PingPeer())
         deadlines = [heard + limits.ping_seconds if gone is None else gone]
         if self._state is not IN:
@@ -152,6 +160,11 @@ class Session:
         if began is not None:
             deadlines.append(began + limits.frame_seconds)
         return max(min(deadlines), now + SOON)
+
+    def _takes(self) -> bool:
+        """Whether the peer has taken more than the ping since the last look."""
+        before, self._taken = self._taken, self.connection.taken
+        return self._taken > before + PING_BYTES
 
     def ended(self) -> None:
         """The connection is closed."""

@@ -1,14 +1,19 @@
 """A reader that stops: it misses nothing, delays nobody, and costs the server no more than its queue."""
 
 import json
+import queue
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from securechat.server.connection import Connection
 from securechat.server.server import Server
-from tests.server.support import Peer, peer, running_server
+from tests.server.support import DEADLINE, Peer, peer, running_server
+
+Result = TypeVar("Result")
 
 TEXT = "x" * 1_000
 LONG = "x" * 8_000
@@ -113,3 +118,57 @@ def test_a_peer_that_asks_without_reading_is_not_read_until_it_does(server: Serv
                 greedy.send_bytes(pings)
                 sent += 100
         assert alice.say("nobody is delayed", id="one")["type"] == "ack"
+
+
+def _on_its_thread(server: Server, account: str, act: Callable[[Connection], Result]) -> Result:
+    """What `act` says of the connection of this account, on the reactor's thread."""
+    (reactor,) = server.services.reactors
+    (session,) = reactor._sessions[account]
+    answer: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    reactor.post(lambda: answer.put(act(session.connection)))
+    return answer.get(timeout=DEADLINE)
+
+
+def _at(server: Server, account: str, moment: float) -> bool:
+    """Have its deadlines looked at as if it were that moment; whether it is still in."""
+
+    def look(connection: Connection) -> bool:
+        connection.check(moment)
+        return connection.is_open
+
+    return _on_its_thread(server, account, look)
+
+
+def test_who_takes_a_little_each_minute_is_slow_and_who_takes_nothing_is_gone(home: Path) -> None:
+    with (
+        running_server(home) as server,  # one reactor: who has heard alice knows that all others were told
+        peer(server, "alice", room="lobby") as alice,
+        Peer(server.port, receive_buffer=4096) as slow,
+        Peer(server.port, receive_buffer=4096) as stopped,
+        peer(server, "dave") as silent,
+    ):
+        for one, name in ((slow, "bob"), (stopped, "carol")):
+            one.login(name)
+            one.join("lobby")
+        _say_many(alice, 0, 20)
+        now = time.monotonic() + 90
+        assert all(_at(server, name, now) for name in ("bob", "carol", "dave"))  # all three are pinged
+
+        # The ping of who is slow waits in the system, behind the messages.
+        for minutes in range(1, 4):
+            slow.messages(5)
+            assert _at(server, "bob", now + 60 * minutes)
+        slow.messages(5)
+        assert slow.receive() == {"type": "ping"}
+        slow.send({"type": "pong"}, {"type": "ping", "ref": "here"})
+        assert slow.expect("pong")["ref"] == "here"
+
+        # That its system takes the ping is no sign of life of a program.
+        assert silent.receive() == {"type": "ping"}
+        assert not _at(server, "dave", time.monotonic() + 150)
+        assert [frame["code"] for frame in silent.ends()] == ["idle"]
+
+        # What is still on its way to who has stopped may be taken by its system; then nothing is.
+        looks = next(looks for looks in range(1, 10) if not _at(server, "carol", now + 60 * looks))
+        assert looks <= 3
+        assert [frame["code"] for frame in stopped.ends() if "code" in frame] == ["idle"]
