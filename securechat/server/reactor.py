@@ -295,7 +295,8 @@ class Reactor:
     def _page(self) -> None:
         for _ in range(min(len(self._behind), PAGES_A_TURN)):
             subscriptions = self._behind.popleft()
-            self.guard(subscriptions.session.connection, subscriptions.page)
+            if subscriptions.is_due:  # else its session has ended meanwhile
+                self.guard(subscriptions.session.connection, subscriptions.page)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []

@@ -169,7 +169,9 @@ class Session:
     def ended(self) -> None:
         """The connection is closed."""
         self.is_over = True
+        # Without a cycle it is gone now: the next look for garbage may be an hour away (see `process`).
         self.subscriptions.end_all()
+        self._requests = None
         if self._state is IN:
             self.reactor.audience.left(self)
             log.info("session ended", extra=self.who())

@@ -29,7 +29,8 @@ class Subscriptions:
         self._all: dict[str, Subscription] = {}
         self._behind: dict[str, Subscription] = {}
         self._paging = False
-        self._is_due = False
+        self.is_due = False
+        """Whether the reactor is to call `page`."""
 
     def __contains__(self, room: str) -> bool:
         return room in self._all
@@ -76,9 +77,11 @@ class Subscriptions:
         self._all[room].last = None
 
     def end_all(self) -> None:
-        """Read nothing more."""
+        """Read nothing more, and let go of the session."""
         for room in tuple(self._all):
             self.end(room)
+        self.is_due = False
+        del self.session
 
     def fell_behind(self, subscription: Subscription) -> None:
         """A batch did not fit in the queue: what is lacking is read from the store when there is room."""
@@ -89,13 +92,13 @@ class Subscriptions:
     def read_on(self) -> None:
         """Have the next page queued, when it is this session's turn, for a subscription that is behind."""
         # One page at a time for a session: so the workers' queue, twice as long as connections are many, is never full.
-        if self._behind and not self._paging and not self._is_due:
-            self._is_due = True
+        if self._behind and not self._paging and not self.is_due:
+            self.is_due = True
             self.session.reactor.page_later(self)
 
     def page(self) -> None:
         """Queue the next page for a subscription that is behind, or have it read, if the queue has room for it."""
-        self._is_due = False
+        self.is_due = False
         session = self.session
         if not self._behind:
             return

@@ -123,7 +123,7 @@ def test_a_peer_that_asks_without_reading_is_not_read_until_it_does(server: Serv
 def _on_its_thread(server: Server, account: str, act: Callable[[Connection], Result]) -> Result:
     """What `act` says of the connection of this account, on the reactor's thread."""
     (reactor,) = server.services.reactors
-    (session,) = reactor._sessions[account]
+    (session,) = reactor.audience._sessions[account]
     answer: queue.SimpleQueue[Result] = queue.SimpleQueue()
     reactor.post(lambda: answer.put(act(session.connection)))
     return answer.get(timeout=DEADLINE)

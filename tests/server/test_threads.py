@@ -1,9 +1,11 @@
 """Who touches what: one thread a TLS socket, and nothing left behind by those who come and go."""
 
+import gc
 import os
 import socket
 import ssl
 import threading
+import weakref
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from securechat.server.connection import Connection
 from securechat.server.reactor import HANDSHAKES_A_TURN, Reactor
 from securechat.server.server import Server
+from securechat.server.session import Session
 from tests.server.support import DEADLINE, Peer, in_parallel, peer, running_server, trusting
 
 
@@ -87,6 +90,40 @@ def test_those_who_come_and_go_leave_no_thread_and_no_descriptor(server: Server)
             bob.send({"type": "ping"})
             bob.expect("pong")
         assert threading.active_count() == threads
+
+
+def test_those_who_have_gone_are_freed_without_a_search_for_garbage(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+    opened = Reactor.opened
+
+    def noted(*words: Any) -> Session:
+        session = opened(*words)
+        sessions.add(session)
+        return session
+
+    monkeypatch.setattr(Reactor, "opened", noted)
+    gc.disable()
+    try:
+        with Peer(server.port) as bob:
+            token = bob.login("bob")["token"]
+            bob.join()
+            for number in range(20):
+                with Peer(server.port) as other:
+                    other.send({"type": "resume", "token": token}, {"type": "sync"})
+                    other.expect("synced")
+                    other.say("hello", id=str(number))
+                with Peer(server.port) as dropped:
+                    dropped.receive()
+            while server.services.connections > 1:
+                bob.send({"type": "ping"})
+                bob.expect("pong")
+            assert server.answers(DEADLINE)
+            # Each thread that works for sessions may still hold the last thing that it did.
+            assert len(sessions) <= 1 + len(("journal", "hashing", "hashing", "reading"))
+    finally:
+        gc.enable()
 
 
 def test_a_stopped_server_leaves_no_thread_and_no_descriptor(home: Path) -> None:

@@ -131,12 +131,13 @@ LINES: Final = {
         ),
     ),
     "I3": Line(
-        "Those who come and go leave no thread and no descriptor.",
+        "Those who come and go leave no thread, no descriptor and no garbage.",
         (
             "server/test_threads.py::those_who_come_and_go_leave_no_thread_and_no_descriptor",
             "server/test_threads.py::a_stopped_server_leaves_no_thread_and_no_descriptor",
+            "server/test_threads.py::those_who_have_gone_are_freed_without_a_search_for_garbage",
         ),
-        "Twenty of each kind, not thousands; memory is not measured.",
+        "Twenty of each kind, not thousands; `make soak` has thousands, and measures the memory.",
     ),
     "I4": Line(
         "Out of descriptors the server serves those it has, spins no CPU, says so once, and recovers.",
@@ -278,8 +279,12 @@ LINES: Final = {
         ),
     ),
     "H3": Line(
-        "A reader that stops gets every record once when it goes on; the server holds its queue's limit for it.",
-        ("server/test_slow_reader.py::a_reader_that_stops_gets_every_record_once_in_order_when_it_goes_on",),
+        "A reader that stops gets every record once when it goes on; the server holds its queue's limit for it. Who is "
+        "slow is not closed.",
+        (
+            "server/test_slow_reader.py::a_reader_that_stops_gets_every_record_once_in_order_when_it_goes_on",
+            "server/test_slow_reader.py::who_takes_a_little_each_minute_is_slow_and_who_takes_nothing_is_gone",
+        ),
     ),
     "H4": Line(
         "More requests than the rate allows are refused, not closed, and nothing of them is recorded; it can be set.",
