@@ -22,6 +22,7 @@ def table(report: Report) -> str:
     """What came of it, for people."""
     counts, totals = report.counts, report.totals()
     misheard = [f"{one.name} {one.misheard}" for one in report.clients if one.misheard]
+    refused = [f"{one.name} {code}" for one in report.clients for code in one.refused]
     rows = [
         ("said", report.said),
         ("acknowledged", counts.acknowledged),
@@ -33,6 +34,7 @@ def table(report: Report) -> str:
         ("gaps", counts.gaps),
         *totals.items(),
         ("misheard, by reader", ", ".join(misheard) or "nobody"),
+        ("refused, by whom and why", ", ".join(refused) or "nobody"),
         ("not level at the end", ", ".join(report.behind) or "nobody"),
         ("behind at once, at most", f"{report.operator.most_behind['readers']} readers"),
         ("behind, at most", f"{report.operator.most_behind['records']} records"),

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from statistics import median
 from typing import Final, NamedTuple
 
 
@@ -30,10 +29,10 @@ def usage_of(process: int) -> Usage:
 
 
 def by_period(samples: list[Usage], periods: int) -> list[Usage]:
-    """The medians of each period, all equally long: connections come and go, what leaks stays."""
+    """The least of each period, all equally long: connections and password hashes come and go, what leaks stays."""
     size = len(samples) // periods
     parts = (samples[number * size : (number + 1) * size] for number in range(periods))
-    return [Usage(*(int(median(values)) for values in zip(*part, strict=True))) for part in parts]
+    return [Usage(*(min(values) for values in zip(*part, strict=True))) for part in parts]
 
 
 def grown(first: Usage, last: Usage, tolerance: Usage = TOLERANCE) -> list[str]:

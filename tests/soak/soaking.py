@@ -41,7 +41,7 @@ class Form(NamedTuple):
     seconds: float = 600.0
     periods: int = 10
     """Parts of that time which are measured apart. The first half is the warm-up: while caches of the store and what is
-    kept for slow readers fill, the memory grows; in the first run of ten minutes it did for five.
+    kept for slow readers fill, the memory grows.
     """
     pace: float = 5.0
     """Between two things that one client says."""
