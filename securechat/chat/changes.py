@@ -61,7 +61,8 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
             banned = sanctions.refusal(state.sanctions, change.account, "ban", now)
             return banned or (Unchanged("") if held else Changed(change))
         case Revoke():
-            return Changed(change) if revoked(change, state.tokens_of(change.account)) else Unchanged("")
+            gone = revoked(change, state.tokens_of(change.account))
+            return Changed(change) if gone or change.fingerprint else Unchanged("")
         case Issue() | Redeem() | RevokeInvitation():
             return decide_invitation(state, change, now)
         case Impose() | Lift():

@@ -105,19 +105,25 @@ class Forget(msgspec.Struct, frozen=True, tag=str.lower):
 
 
 class Grant(msgspec.Struct, frozen=True, tag=str.lower):
-    """Let whoever has the token with this hash come in as the account; `device` is what its owner calls it by."""
+    """Let whoever has the token with this hash come in as the account; `device` is what its owner calls it by.
+
+    `fingerprint` is that of the password's hash of today: the tokens that the account has get it too, for what a change
+    of the password ends was ended then, and the same password may have been hashed anew."""
 
     account: str
     token_hash: bytes
     device: str = ""
+    fingerprint: bytes = b""
 
 
 class Revoke(msgspec.Struct, frozen=True, tag=str.lower):
-    """Let nobody come in any more with this token of the account, or with any of them (None) but the one `kept`."""
+    """Let nobody come in any more with this token of the account, or with any of them (None) but the one `kept`, which
+    gets the `fingerprint` of another password, if there is one."""
 
     account: str
     token_hash: bytes | None = None
     kept: bytes = b""
+    fingerprint: bytes = b""
 
 
 class Expire(msgspec.Struct, frozen=True, tag=str.lower):
@@ -200,11 +206,13 @@ among the others where it travels."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A session token that is in force: whose it is, on which device, and since when (milliseconds since 1970 UTC)."""
+    """A session token that is in force: whose it is, on which device, since when (milliseconds since 1970 UTC), and for
+    which password (`accounts.tokens.fingerprint`; empty: not known)."""
 
     account: str
     device: str
     created: int
+    fingerprint: bytes = b""
 
 
 class Invitation(msgspec.Struct, frozen=True):

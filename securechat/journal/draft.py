@@ -47,6 +47,11 @@ class Before(Protocol):
         ...
 
     @property
+    def tokens(self) -> Mapping[bytes, Token]:
+        """By their hash."""
+        ...
+
+    @property
     def tokens_of(self) -> Mapping[str, tuple[bytes, ...]]:
         """Hashes by account, the oldest first."""
         ...
@@ -216,13 +221,15 @@ class Draft:
                 for room in changes.forgotten(change, self.cursors(change.account)):
                     self.change(Mark(change.account, room, 0, change.consumer), now)
             case Grant():
-                self.tokens[change.token_hash] = Token(change.account, change.device, now)
+                self._stamp(change.account, change.fingerprint)
+                self.tokens[change.token_hash] = Token(change.account, change.device, now, change.fingerprint)
                 mine = (*self.tokens_of(change.account), change.token_hash)
                 self._hold(change.account, mine[-TOKENS_PER_ACCOUNT:], gone=mine[:-TOKENS_PER_ACCOUNT])
             case Revoke():
                 mine = self.tokens_of(change.account)
                 gone = changes.revoked(change, mine)
                 self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
+                self._stamp(change.account, change.fingerprint)
             case Expire():
                 self._expire(change.room, change.upto)
             case Issue() | Redeem() | RevokeInvitation():
@@ -250,6 +257,12 @@ class Draft:
         for token_hash in gone:
             self.tokens[token_hash] = None
             self.revoked.append(Revoked(token_hash, account))
+
+    def _stamp(self, account: str, fingerprint: bytes) -> None:
+        for held in self.tokens_of(account) if fingerprint else ():
+            token = self.tokens.get(held) or self._before.tokens[held]
+            if token.fingerprint != fingerprint:
+                self.tokens[held] = replace(token, fingerprint=fingerprint)
 
     def _sanction(self, change: Impose | Lift, now: int) -> None:
         # What is over is forgotten on the way: so the table grows with what holds, and not with what ever held.

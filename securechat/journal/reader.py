@@ -203,7 +203,7 @@ def load_rooms(connection: sqlite3.Connection) -> dict[int, Room]:
 
 def load_tokens(connection: sqlite3.Connection) -> dict[bytes, Token]:
     """Read every token by its hash, in the order they were granted. Raises sqlite3.Error."""
-    rows = connection.execute("SELECT hash, account, device, created FROM tokens ORDER BY rowid")
+    rows = connection.execute("SELECT hash, account, device, created, fingerprint FROM tokens ORDER BY rowid")
     return {token_hash: Token(*rest) for token_hash, *rest in rows}
 
 

@@ -62,6 +62,7 @@ FIRST: Final = (
 )
 
 SECOND: Final = (
+    "ALTER TABLE tokens ADD COLUMN fingerprint BLOB NOT NULL DEFAULT x''",
     """CREATE TABLE sanctions (
         account TEXT NOT NULL,
         kind TEXT NOT NULL,

@@ -72,7 +72,11 @@ _SAVE_CURSOR: Final = """
     INSERT INTO cursors (account, consumer, room, seq) VALUES {rows}
     ON CONFLICT (account, consumer, room) DO UPDATE SET seq = excluded.seq"""
 _FORGET_CURSOR: Final = "DELETE FROM cursors WHERE account = ? AND consumer = ? AND room = ?"
-_GRANT: Final = "INSERT OR REPLACE INTO tokens (hash, account, device, created) VALUES {rows}"
+_GRANT: Final = """
+    INSERT INTO tokens (hash, account, device, created, fingerprint) VALUES {rows}
+    ON CONFLICT (hash) DO UPDATE SET
+        account = excluded.account, device = excluded.device, created = excluded.created,
+        fingerprint = excluded.fingerprint"""
 _REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
 _SAVE_INVITATION: Final = """
     INSERT INTO invitations (hash, account, role, rooms, created, expires, state) VALUES {rows}
@@ -203,7 +207,7 @@ class Store:
             (_SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer and m.seq]),
             (_FORGET_CURSOR, [(m.account, m.consumer, numbers[m.room]) for m in marks if m.consumer and not m.seq]),
             (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
-            (_GRANT, [(key, t.account, t.device, t.created) for key, t in tokens.items() if t is not None]),
+            (_GRANT, [(key, *astuple(token)) for key, token in tokens.items() if token is not None]),
         ]
         steps += [
             (_LIFT, [key for key, sanction in sanctions.items() if sanction is None]),

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
+from securechat.accounts.tokens import fingerprint
 from securechat.chat.model import Forget, Outcome, Rejected, Revoke
 from securechat.chat.names import shown_room
 from securechat.errors import Code, SecurechatError, WeakPassword
@@ -95,7 +96,9 @@ def password(asked: "Requests", request: frames.Password) -> None:
         else:
             asked.services.end_sessions((asked.username,), keep=asked.session)
             # `changed` is told when the other tokens are in force no more.
-            asked.submit(Revoke(asked.username, kept=asked.session.token_hash), request.ref)
+            account = asked.services.authenticator.accounts.get(asked.username)
+            mark = fingerprint(account.password) if account else b""
+            asked.submit(Revoke(asked.username, kept=asked.session.token_hash, fingerprint=mark), request.ref)
 
     asked.have_done(partial(asked.services.hashing.submit, work), done, request)
 

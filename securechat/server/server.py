@@ -195,6 +195,7 @@ class Server:
         parts.callback(self._end_reactors, services.reactors)
         journal.start()
         parts.callback(self._stop_journal, services)
+        services.end_stale_tokens()
         for part in (keeper, control, listener):
             part.start()
             parts.callback(part.stop)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.throttle import Throttle
+from securechat.accounts.tokens import opens
 from securechat.chat.model import Rejected, Revoke, Token
 from securechat.config import Config
 from securechat.errors import Code, SecurechatError
@@ -85,6 +86,20 @@ class Services:
         self.end_sessions(names)
         if not self.journal.submit([Submission(Revoke(name), None) for name in names]):
             log.error("tokens of %s are still in force: the journal is full", ", ".join(sorted(names)))
+
+    def end_stale_tokens(self) -> None:
+        """Revoke the tokens that stand for no account of today: it changed while nobody looked."""
+        view, accounts = self.view, self.authenticator.accounts
+        stale = [
+            Revoke(name, held)
+            for name, mine in view.tokens_of.items()
+            for held in mine
+            if name not in accounts or not opens(view.tokens[held], accounts[name])
+        ]
+        for name in sorted({change.account for change in stale}):
+            self.trail.note("sessions end", "", name)
+        if not self.journal.submit([Submission(change, None) for change in stale]):
+            log.error("tokens of accounts that changed are not revoked: the journal is full")
 
     def end_revoked(self) -> None:
         """End the sessions whose client certificate is on the revocation list in force."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from securechat import __version__
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
-from securechat.accounts.tokens import hash_token, new_token
+from securechat.accounts.tokens import fingerprint, hash_token, new_token, opens
 from securechat.certificates import read_peer
 from securechat.chat import invitations, sanctions
 from securechat.chat.model import Changed, Grant, Outcome, Redeem, Rejected
@@ -317,7 +317,11 @@ class Session:
         token = new_token()
         self._state = CHECKING
         self._entry = (account, token)
-        self.reactor.propose(Origin(self, Grant(account.name, hash_token(token), request.device), request.ref))
+        self.reactor.propose(
+            Origin(
+                self, Grant(account.name, hash_token(token), request.device, fingerprint(account.password)), request.ref
+            )
+        )
 
     def _granted(self, origin: Origin, outcome: Outcome) -> None:
         assert self._entry is not None
@@ -348,7 +352,7 @@ class Session:
         token_hash = hash_token(request.token)
         token = self.reactor.services.view.tokens.get(token_hash)
         account = self.reactor.services.authenticator.accounts.get(token.account) if token else None
-        if account is None or not account.active:
+        if token is None or account is None or not opens(token, account):
             self.count_failure(request.ref, "This token is not in force; log in with the password.")
         elif self._is_barred(account.name):
             self._bar(request.ref)

@@ -113,6 +113,8 @@ def test_all_tokens_but_one_are_revoked() -> None:
         assert decide_change(Held(), revoke, NOW) == Changed(revoke)
         assert revoked(revoke, (b"one", b"two")) == gone
     assert revoked(Revoke("mia", kept=b"one"), (b"one",)) == ()
+    alone = Revoke("sam", kept=b"other", fingerprint=b"new")
+    assert decide_change(Held(), alone, NOW) == Changed(alone), "the one that is kept gets another fingerprint"
 
 
 def test_an_expiry_takes_a_step_and_never_more_than_there_is() -> None:

@@ -153,6 +153,23 @@ def test_a_token_that_is_granted_and_revoked_in_one_batch_is_told_as_revoked(run
     assert set(running.store.tokens()) == {b"b"}
 
 
+def test_tokens_go_along_with_the_password_hash_of_today(opened: Opener, path: Path) -> None:
+    def fingerprints(running: RunningJournal) -> dict[bytes, bytes]:
+        assert running.store.tokens() == running.journal.view.tokens
+        return {key: token.fingerprint for key, token in running.journal.view.tokens.items()}
+
+    with opened(path) as running:
+        running.settle(Grant("alice", b"a", "laptop", b"one"), Grant("bob", b"c", "", b"bobs"))
+        running.settle(Grant("alice", b"b", "phone", b"two"))  # the same password, hashed anew
+        assert fingerprints(running) == {b"a": b"two", b"b": b"two", b"c": b"bobs"}
+        running.settle(Grant("alice", b"d", "", b"two"), Revoke("alice", kept=b"b", fingerprint=b"three"))
+        assert fingerprints(running) == {b"b": b"three", b"c": b"bobs"}
+        running.settle(Grant("alice", b"e"))
+    with opened(path) as running:
+        assert fingerprints(running) == {b"b": b"three", b"c": b"bobs", b"e": b""}
+        assert running.journal.view.tokens_of["alice"] == (b"b", b"e")
+
+
 def test_past_the_limit_the_oldest_token_goes(opened: Opener, path: Path) -> None:
     hashes = [bytes([number]) * 32 for number in range(TOKENS_PER_ACCOUNT + 2)]
     with opened(path) as running:

@@ -1,10 +1,14 @@
 """Coming back with a token: without a password, for as long as nobody ends it."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from securechat.accounts.credentials import CredentialFile
+from securechat.chat.model import Revoke
+from securechat.config import Config
+from securechat.server.operating import propose
 from securechat.server.server import Server
 from tests.server.support import PASSWORD, Peer, hashed, peer, running_server
 
@@ -107,6 +111,42 @@ def test_a_password_changed_on_the_server_ends_tokens_too(home: Path) -> None:
             with Peer(server.port) as again:
                 answer = _resume(again, token)
         assert answer["code"] == "bad-credentials"
+
+
+def write_by_hand(home: Path, name: str, line: str) -> None:
+    path = home / "credentials"
+    others = [each for each in path.read_text().splitlines() if not each.startswith(f"{name}:")]
+    path.write_text("".join(f"{each}\n" for each in [*others, *([line] if line else [])]))
+
+
+def test_what_is_written_by_hand_while_no_server_runs_ends_tokens_at_the_start(home: Path) -> None:
+    names = ("alice", "bob", "carol", "dave")
+    with running_server(home) as server, ExitStack() as stack:
+        tokens = {name: stack.enter_context(Peer(server.port)).login(name)["token"] for name in names}
+    bob = CredentialFile(home / "credentials").get("bob").password
+    write_by_hand(home, "alice", f"alice:member:active:{hashed('another long password')}")
+    write_by_hand(home, "bob", f"bob:member:disabled:{bob}")
+    write_by_hand(home, "carol", "")
+    with running_server(home) as server:
+        for name in names:
+            with Peer(server.port) as again:
+                answer = _resume(again, tokens[name])
+                assert answer.get("code") == (None if name == "dave" else "bad-credentials"), answer
+        assert propose(home, Config(), Revoke("eve")).unchanged, "and what was decided before it is done"
+        assert {name for name, held in server.services.view.tokens_of.items() if held} == {"dave"}
+    # For good, and not for as long as the file says so.
+    write_by_hand(home, "bob", f"bob:member:active:{bob}")
+    with running_server(home) as server, Peer(server.port) as again:
+        assert _resume(again, tokens["bob"])["code"] == "bad-credentials"
+
+
+def test_a_token_outlives_a_restart_after_its_owner_changed_the_password(home: Path) -> None:
+    with running_server(home) as server, Peer(server.port) as alice:
+        token = alice.login("alice")["token"]
+        alice.send({"type": "password", "old": PASSWORD, "new": "a quite new password"})
+        assert alice.expect("changed", "error")["type"] == "changed"
+    with running_server(home) as server, Peer(server.port) as again:
+        assert _resume(again, token)["type"] == "welcome"
 
 
 def test_a_disabled_account_cannot_come_back_with_its_token(home: Path) -> None:
