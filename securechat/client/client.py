@@ -15,8 +15,9 @@ from securechat.client.bell import Bell
 from securechat.client.comeback import Comeback
 from securechat.client.connection import Connection, require_verifying
 from securechat.client.cursor import check_page
-from securechat.client.exchange import Exchange, Heard
+from securechat.client.exchange import Exchange
 from securechat.client.following import Following
+from securechat.client.hearing import Heard
 from securechat.client.ids import new_id
 from securechat.client.nodes import Nodes
 from securechat.client.outbox import Outbox
@@ -325,8 +326,12 @@ class Client:
         Rooms are read when `Join`, `Subscribe` or `Sync` asks for it, from then on over all connections. Ends after
         `close`. Raises what else ended the client.
         """
-        self._exchange.listen()
-        return self._exchange.events()
+        return (event for batch in self.batches() for event in batch)
+
+    def batches(self) -> Iterator[list[Heard]]:
+        """What `events` gives, all that waits at a time: for who cannot keep up one by one."""
+        self._exchange.hearing.listen()
+        return self._exchange.hearing.batches()
 
     def close(self) -> None:
         """Log out and end the connection, within a second even if the server is stopped; twice is as good as once.

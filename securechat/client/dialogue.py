@@ -126,7 +126,7 @@ class Dialogue:
                 self._end(Unreachable(f"{self._address} does not answer: {self.stage.value} took too long."))
             case Stage.LEAVING:
                 self._end(None)
-            case Stage.IN if not self._exchange.has_room:
+            case Stage.IN if not self._exchange.hearing.has_room:
                 self._heard_at = now  # nothing was read: the silence is ours
             case Stage.IN if self._has_asked:
                 self.lost(f"nothing was heard for {2 * self._timeouts.silence:g} seconds")
@@ -144,7 +144,7 @@ class Dialogue:
     @property
     def wants_more(self) -> bool:
         """Whether to read: there is room for what is heard, or nobody listens any more."""
-        return self.stage is not Stage.OVER and (self.stage is not Stage.IN or self._exchange.has_room)
+        return self.stage is not Stage.OVER and (self.stage is not Stage.IN or self._exchange.hearing.has_room)
 
     @property
     def is_leaving(self) -> bool:

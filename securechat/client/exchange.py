@@ -1,22 +1,22 @@
-"""What the threads of one client share: lines and requests on their way, over all its connections, and what was heard.
-Callers leave notes here; the thread that owns the socket takes them and brings the answers. It knows frames, and
-nothing of sockets or TLS.
+"""What the threads of one client share: lines and requests on their way, over all its connections. Callers leave notes
+here; the thread that owns the socket takes them and brings the answers, and what else was heard goes to `hearing`. It
+knows frames, and nothing of sockets or TLS.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 
 from securechat.client import text
+from securechat.client.hearing import Back, Hearing
 from securechat.client.outbox import Line, Outbox
 from securechat.client.pending import REPEATABLE, Pending, Question, Slot, out_of_place
 from securechat.client.reading import Reading
 from securechat.errors import Code, Refused, SecurechatError, Unreachable
 from securechat.limits import (
-    CLIENT_EVENTS,
     CLIENT_IN_FLIGHT,
     CLIENT_OUTBOX,
     ROOM_NAME_LENGTH,
@@ -38,30 +38,6 @@ from securechat.protocols.native import NativeClientProtocol
 A = TypeVar("A", bound=Answer)
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """The connection was lost for this reason (one safe sentence); the client is trying to come back."""
-
-    reason: str
-
-
-class Back(msgspec.Struct, frozen=True):
-    """The client has come back: what was missed follows, and what was said meanwhile is sent."""
-
-
-Heard: TypeAlias = AnyEvent | Lost | Back
-"""What `events()` gives."""
-
-
-class Tap:
-    """The records of one room as they come, for one reader of it; at most CLIENT_EVENTS of them wait."""
-
-    def __init__(self, room: str) -> None:
-        self.room: Final = room
-        self.records: deque[AnyRecord] = deque()
-        self.is_stale = False
-        """Some did not fit, or the connection is another: behind those that wait, others may be missing."""
-
-
 class Exchange:
     """One client's; `notify` tells the thread that owns the socket that there is something to do."""
 
@@ -73,19 +49,17 @@ class Exchange:
         self.welcome: Welcome | None = None
         """What the server said when it let us in the last time."""
         self.reading: Final = Reading()
+        self.hearing: Final = Hearing(changed := threading.Condition(), notify)
         self.left_over: Final[list[Pending]] = []
         """The lines that an earlier run left in the outbox."""
         self._notify = notify
         self._outbox = outbox
-        self._changed = threading.Condition()
+        self._changed = changed
         self._waiting: deque[Slot] = deque()  # to be sent
         self._sent: dict[str, Slot] = {}  # not answered, by ref
         self._lines: dict[str, Pending] = {}  # not settled, by id
         self._in_flight = 0
         self._requests = 0
-        self._is_listened_to = False
-        self._heard: deque[Heard] = deque()
-        self._taps: list[Tap] = []
         self._is_in = False
         self._is_over = False
         self._failure: SecurechatError | None = None
@@ -165,49 +139,6 @@ class Exchange:
         if self._outbox and pending.state == "failed":
             self._outbox.settle([pending.id])
 
-    def listen(self) -> None:
-        """From now on, keep for `events` what is heard."""
-        self._is_listened_to = True
-
-    def events(self) -> Iterator[Heard]:
-        """What is heard, each event once. Ends when the client was closed; raises what else ended it."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._heard or self._is_over)
-                if not self._heard:
-                    if self._failure is not None:
-                        raise self._failure
-                    return
-                event = self._heard.popleft()
-                has_room_again = len(self._heard) == CLIENT_EVENTS - 1
-            if has_room_again:
-                self._notify()
-            yield event
-
-    def tap(self, room: str) -> Tap:
-        """Have the records of a room given to one reader, as they come."""
-        tap = Tap(room)
-        with self._changed:
-            self._taps.append(tap)
-        return tap
-
-    def close_tap(self, tap: Tap) -> None:
-        """Give nothing more to this reader."""
-        with self._changed:
-            self._taps.remove(tap)
-
-    def draw(self, tap: Tap) -> AnyRecord | None:
-        """The next record; None where others may be missing behind the last one, or the client is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: tap.records or tap.is_stale or self._is_over)
-            return tap.records.popleft() if tap.records else None
-
-    def refill(self, tap: Tap) -> None:
-        """Begin again, with nothing in it."""
-        with self._changed:
-            tap.records.clear()
-            tap.is_stale = False
-
     # --- what the owner of the socket does --------------------------------------------------------
 
     def take(self, *, all: bool = False) -> bytes:
@@ -227,11 +158,6 @@ class Exchange:
                     notes.append(slot.note)
         return b"".join(notes)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be read: what was heard and not taken yet is within its limit."""
-        return len(self._heard) < CLIENT_EVENTS
-
     def opened(self, welcome: Welcome) -> None:
         """The server let us in, the first time or again: reading goes on where it ended, then what waits is sent.
 
@@ -241,8 +167,8 @@ class Exchange:
             self.reading.rooms_a_sync = _rooms_in(self.line_bytes)
             for request in reversed(self.reading.welcomed(welcome)):
                 self._ask_first(request)
-            if self.welcome is not None and self._is_listened_to:
-                self._heard.append(Back())
+            if self.welcome is not None:
+                self.hearing.put(Back())
             self.welcome = welcome
             self._is_in = True
             self._changed.notify_all()
@@ -260,8 +186,8 @@ class Exchange:
                 try:
                     for event in events:
                         is_new = self._hear(event, settled)
-                        if is_new and keep and self._is_listened_to:
-                            self._heard.append(event)
+                        if is_new and keep:
+                            self.hearing.put(event)
                 finally:
                     self._changed.notify_all()
         finally:
@@ -270,11 +196,8 @@ class Exchange:
     def lost(self, failure: SecurechatError) -> None:
         """The connection is over, and another one is tried: what has no answer is sent again there, if that is safe."""
         with self._changed:
-            if self._is_in and self._is_listened_to:
-                if self._heard and isinstance(self._heard[-1], Back):
-                    self._heard.pop()  # nobody has looked since the last time: the loss is told already
-                else:
-                    self._heard.append(Lost(failure.message))
+            if self._is_in:
+                self.hearing.lose(failure.message)
             self._is_in = False
             self._in_flight = 0
             unanswered = [*self._sent.values(), *self._waiting]
@@ -287,8 +210,7 @@ class Exchange:
                     slot.settle(Unreachable("The connection was lost before the answer came; it may be done."))
                 else:
                     self._waiting.append(slot)
-            for tap in self._taps:
-                tap.is_stale = True
+            self.hearing.miss()
             self._changed.notify_all()
 
     def end(self, failure: SecurechatError | None) -> None:
@@ -297,6 +219,7 @@ class Exchange:
             self._is_in = False
             self._is_over = True
             self._failure = failure
+            self.hearing.end(failure)
             for slot in (*self._sent.values(), *self._waiting):
                 if isinstance(slot, Question):
                     slot.settle(self._end_for_callers())
@@ -360,12 +283,8 @@ class Exchange:
         return False
 
     def _hear_record(self, record: AnyRecord) -> bool:
-        for tap in self._taps:
-            if tap.room == record.room and not tap.is_stale:
-                tap.is_stale = len(tap.records) >= CLIENT_EVENTS
-                if not tap.is_stale:
-                    tap.records.append(record)
-        if not self._is_listened_to:
+        self.hearing.give(record)
+        if not self.hearing.is_listened_to:
             self.reading.passes(record)
             return False
         is_next, request = self.reading.hears(record)

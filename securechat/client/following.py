@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from securechat.client.cursor import Cursor, Step
-from securechat.client.exchange import Exchange, Tap
+from securechat.client.exchange import Exchange
+from securechat.client.hearing import Tap
 from securechat.client.pending import out_of_place
 from securechat.errors import Unreachable
 from securechat.limits import PAGE_RECORDS
@@ -42,10 +43,10 @@ class Following:
 
         Raises Refused where it may not read the room, ChainBroken, and what else ended the client.
         """
-        tap = self._exchange.tap(self._room)
+        tap = self._exchange.hearing.tap(self._room)
         try:
             while self._exchange.wait_in():
-                self._exchange.refill(tap)
+                self._exchange.hearing.refill(tap)
                 try:
                     yield from self._catch_up()
                 except Unreachable:
@@ -55,7 +56,7 @@ class Following:
                 if (yield from self._live(tap)):
                     return
         finally:
-            self._exchange.close_tap(tap)
+            self._exchange.hearing.close_tap(tap)
 
     def _catch_up(self) -> Iterator[AnyRecord]:
         """What there is up to the head; from there on, the tap has it."""
@@ -94,7 +95,7 @@ class Following:
     def _live(self, tap: Tap) -> Generator[AnyRecord, None, bool]:
         """What comes, until something is missing; returns whether the account has left the room."""
         assert self._cursor is not None
-        while (record := self._exchange.draw(tap)) is not None:
+        while (record := self._exchange.hearing.draw(tap)) is not None:
             step = self._cursor.take(record)
             if step is Step.GAP:
                 self._exchange.reading.counts.gaps += 1

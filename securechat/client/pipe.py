@@ -17,7 +17,7 @@ import msgspec
 from securechat.chat.names import is_direct
 from securechat.client import text
 from securechat.client.client import Client
-from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.hearing import Back, Heard, Lost
 from securechat.client.ids import new_id
 from securechat.client.lines import LINE_BYTES
 from securechat.client.pending import Pending

@@ -10,7 +10,7 @@ from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
 from securechat.client.deeds import carry_out, count_lines, count_members, found_lines, ignore
-from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.hearing import Back, Heard, Lost
 from securechat.client.ignored import Ignored
 from securechat.client.password_change import PasswordChange
 from securechat.client.pending import Pending

@@ -64,7 +64,9 @@ def test_who_connects_is_let_in_by_name_and_password(tmp_path: Path, host: str) 
 def test_the_password_is_kept_nowhere_and_shown_nowhere(tmp_path: Path) -> None:
     with talking(tmp_path, Peer.leave) as client:
         assert PASSWORD not in repr(client)
-        shown = repr({**vars(client), **vars(client._connection), **vars(client._exchange)})
+        shown = repr(
+            {**vars(client), **vars(client._connection), **vars(client._exchange), **vars(client._exchange.hearing)}
+        )
         assert PASSWORD not in shown
         assert PASSWORD not in repr(vars(client._thread))
 
@@ -339,10 +341,10 @@ def test_a_client_whose_events_nobody_takes_stops_reading_and_loses_nothing(tmp_
     with talking(tmp_path, script, silence=0.2) as client:
         exchange = client._exchange
         with exchange._changed:
-            assert exchange._changed.wait_for(lambda: not exchange.has_room, DEADLINE)
+            assert exchange._changed.wait_for(lambda: not exchange.hearing.has_room, DEADLINE)
         heard = most = 0
         for event in client.events():
-            most = max(most, len(exchange._heard))
+            most = max(most, len(exchange.hearing._heard))
             heard += 1
             assert isinstance(event, Message)
             assert event.seq == heard

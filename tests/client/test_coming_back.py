@@ -12,7 +12,7 @@ import trustme
 from securechat.certificates import client_context
 from securechat.client.client import Client
 from securechat.client.comeback import PATIENCE, Comeback
-from securechat.client.exchange import Back, Lost
+from securechat.client.hearing import Back, Lost
 from securechat.client.timeouts import Timeouts
 from securechat.errors import ChainBroken, Refused, SecurechatError, Unreachable, VerificationFailed
 from securechat.protocols.frames import Join, Joined, Login, Message, Password, PasswordChanged, Resume, Sync, Synced

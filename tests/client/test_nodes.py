@@ -18,7 +18,8 @@ from securechat.client.address import Address
 from securechat.client.client import Client
 from securechat.client.dialogue import Dialogue
 from securechat.client.entrance import enter, pin, resume
-from securechat.client.exchange import Back, Exchange, Lost
+from securechat.client.exchange import Exchange
+from securechat.client.hearing import Back, Lost
 from securechat.client.nodes import Nodes
 from securechat.client.profiles import Profile, Profiles
 from securechat.client.timeouts import Timeouts

@@ -9,7 +9,7 @@ import pytest
 
 from securechat.certificates import client_context
 from securechat.client.client import Client
-from securechat.client.exchange import Back, Lost
+from securechat.client.hearing import Back, Lost
 from securechat.client.timeouts import Timeouts
 from securechat.protocols.frames import Join, Joined, Message, Sync, Synced
 from securechat.server.server import Server

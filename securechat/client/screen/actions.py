@@ -11,7 +11,7 @@ from securechat.client import text
 from securechat.client.client import Client
 from securechat.client.commands import COMMANDS, Do, Say, read, read_count, read_number
 from securechat.client.deeds import carry_out, ignore
-from securechat.client.exchange import Back, Heard
+from securechat.client.hearing import Back, Heard
 from securechat.client.ignored import Ignored
 from securechat.client.password_change import PasswordChange
 from securechat.client.screen.lanes import Asker

@@ -25,7 +25,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from securechat.client import text
 from securechat.client.client import Client
-from securechat.client.exchange import Heard
+from securechat.client.hearing import Heard
 from securechat.client.ignored import Ignored
 from securechat.client.screen import panels
 from securechat.client.screen.actions import Actions
@@ -37,8 +37,12 @@ from securechat.client.screen.rooms import Room
 from securechat.client.screen.viewport import Viewport
 from securechat.client.terminal import hiding, size
 
-WAITING: Final = 2_048
-"""Events that were heard and are not shown yet; past it, whoever listens waits, and at last the server."""
+WAITING: Final = 1_024
+"""Events that were heard and are not shown yet; past it, whoever listens waits, and at last the server. A batch of
+CLIENT_EVENTS may come on top."""
+
+TURN: Final = 256
+"""Events that are taken at a time, in some 5 ms: a key that is typed in a flood waits no longer for them."""
 
 DRAW_SECONDS: Final = 0.04
 """Between two looks at what was heard: 25 a second are smooth, and a flood leaves time for keys, which are shown at
@@ -62,7 +66,7 @@ class Screen:
         self.model: Final = Model(client.welcome, str(client.address), text.line(client.proof), ignored)
         self.viewport: Final = Viewport(Renderer(self.model.me), ignored)
         self.actions: Final = Actions(client, self.model, self.viewport, ignored, self.post, self.stop)
-        self._events = client.events()
+        self._batches = client.batches()
         self._changed = threading.Condition()
         self._heard: deque[Heard] = deque()
         self._notes: deque[Callable[[], None]] = deque()
@@ -101,10 +105,10 @@ class Screen:
 
     def listen(self) -> None:
         """Hand over what is heard until the client is closed, on a thread of its own. Raises what else ended it."""
-        for event in self._events:
+        for batch in self._batches:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._heard) < WAITING or self._is_over)
-                self._heard.append(event)
+                self._heard.extend(batch)
                 if self._loop is not None and not self._is_drawing:
                     self._is_drawing = True
                     self._loop.call_soon_threadsafe(self._plan)
@@ -178,11 +182,12 @@ class Screen:
 
     def _take_heard(self) -> None:
         with self._changed:
-            events = list(self._heard)
-            self._heard.clear()
-            self._is_drawing = False
+            events = [self._heard.popleft() for _ in range(min(TURN, len(self._heard)))]
+            self._is_drawing = bool(self._heard)
             self._changed.notify_all()
         self._drawn_at = time.monotonic()
+        if self._is_drawing and self._loop is not None:
+            self._loop.call_soon(self._take_heard)  # behind the keys that were typed meanwhile
         if events:
             if self.actions.hear(events, self._drawn_at):
                 self._output.write_raw("\a")

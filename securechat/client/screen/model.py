@@ -8,7 +8,7 @@ from typing import Final
 
 from securechat.chat.names import is_direct
 from securechat.client import text
-from securechat.client.exchange import Back, Heard, Lost
+from securechat.client.hearing import Back, Heard, Lost
 from securechat.client.screen.rooms import OwnLine, Room
 from securechat.client.screen.scrollback import Notice
 from securechat.protocols.frames import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from securechat.client.exchange import Back, Lost
+from securechat.client.hearing import Back, Lost
 from securechat.client.screen.drafts import ENTERED, Draft
 from securechat.client.screen.model import BACKGROUND, BELL_SECONDS, SCROLLBACK
 from securechat.client.screen.rooms import SPEAKERS, Anchor, OwnLine, mentions
