@@ -92,7 +92,7 @@ def password(asked: "Requests", request: frames.Password) -> None:
         elif isinstance(result, Exception):
             raise result
         elif not result:
-            asked.session.count_failure(request.ref, "The old password is wrong.")
+            asked.session.entry.count_failure(request.ref, "The old password is wrong.")
         else:
             asked.services.end_sessions((asked.username,), keep=asked.session)
             # `changed` is told when the other tokens are in force no more.
