@@ -7,6 +7,7 @@ said in the room. Nothing is lost over breaks and restarts: the server remembers
 comes from the other end keeps its id. Replace `Other` with the network that you bridge to.
 """
 
+import contextlib
 import json
 import sys
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 import securechat
 from securechat import Client
-from securechat.errors import Refused
+from securechat.errors import Refused, Unreachable
 
 CONSUMER = "bridge"
 """Under this name the server remembers how far it got in each room."""
@@ -47,7 +48,9 @@ def outward(client: Client, room: str, other: Other) -> None:
     for message in client.messages(room, after=client.cursor(room, CONSUMER) or None):
         if message.sender != client.welcome.username:  # what the bridge itself said came from there
             other.say(f"{room}-{message.seq}", message.sender, message.text)
-        client.advance(room, CONSUMER, message.seq)
+        # When the other end has closed meanwhile, this is said there again the next time, with the id that it had.
+        with contextlib.suppress(Unreachable):
+            client.advance(room, CONSUMER, message.seq)
 
 
 def main(room: str) -> None:

@@ -142,9 +142,9 @@ class _Paper:
 
     def ask(self, question: str) -> None:
         """What is typed is not echoed until the question is empty."""
-        if question:
-            self.show(text.system(question))
         terminal = sys.stdin.fileno()
         mode = termios.tcgetattr(terminal)
         mode[3] = mode[3] & ~termios.ECHO if question else mode[3] | termios.ECHO
         termios.tcsetattr(terminal, termios.TCSADRAIN, mode)
+        if question:  # not before: whoever is quick would be echoed
+            self.show(text.system(question))

@@ -230,8 +230,10 @@ class Talk:
             case "ignore":
                 self._tell(ignore(self._ignored, arguments))
             case "password":
-                self._change = PasswordChange(self._client)
-                self._face.ask(self._change.question)
+                change = PasswordChange(self._client)
+                self._face.ask(change.question)
+                self._change = change  # what is typed is hidden before the prompt asks for it
+                self._face.refresh()
             case "help":
                 for command in COMMANDS.values():
                     if not command.screen:

@@ -1,7 +1,11 @@
 """`securechat connect` on a real pseudo-terminal: what the person sees, and what the terminal is left like."""
 
+import io
 import os
+import pty
 import signal
+import sys
+import termios
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -10,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from securechat.client.conversation import _Paper
 from securechat.client.terminal import TYPED
 from tests.client.screens import BRACKETED_PASTE, ON_ITS_TERMINAL, OnScreen
 from tests.client.scripted import DEADLINE, Peer, ScriptedServer, authority_file, message, scripted
@@ -306,6 +311,7 @@ def test_a_password_that_is_typed_reaches_no_screen_and_no_history(tmp_path: Pat
             screen.enter(typed)
         screen.wait_for("Your password is another one now")
         if term != "dumb":
+            screen.wait(lambda lines: lines[-1] == "lobby>")  # until it is drawn again, there is nothing to go up to
             screen.type("\x1b[A")  # Up: what was entered before
             screen.wait_for("lobby> /password")
             screen.type("\x15")
@@ -315,6 +321,22 @@ def test_a_password_that_is_typed_reaches_no_screen_and_no_history(tmp_path: Pat
         screen.type("\x04")
         assert screen.end() == 0
         assert screen.modes() == screen.modes_before
+
+
+def test_a_dumb_terminal_echoes_no_more_when_a_question_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    echoed = []
+
+    class Seen(io.StringIO):
+        def write(self, shown: str) -> int:
+            echoed.append(bool(termios.tcgetattr(terminal)[3] & termios.ECHO))
+            return super().write(shown)
+
+    keyboard, terminal = pty.openpty()
+    with os.fdopen(keyboard), os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdout", shown := Seen())
+        _Paper().ask("Your password now: ")
+        assert (shown.getvalue(), echoed) == ("-- Your password now: \n", [False])
 
 
 def test_a_dumb_terminal_echoes_again_when_it_is_left_in_the_middle_of_a_password(tmp_path: Path) -> None:

@@ -2,9 +2,16 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
+import pytest
+
+from securechat.errors import Unreachable
+from securechat.protocols.frames import Message, Welcome
 from securechat.server.server import Server
 from tests.project.tree import ROOT
 from tests.server.support import DEADLINE, peer
@@ -50,6 +57,16 @@ def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server) -> 
     with peer(server, "alice") as alice:
         alice.send({"type": "read", "room": "lobby", "seq": 1, "consumer": "bridge"})
         assert alice.expect("read", "error")["type"] == "read"
+
+    def until_marked(seq: int) -> None:
+        deadline = time.monotonic() + DEADLINE
+        with peer(server, "alice") as alice:
+            marked = 0
+            while marked < seq:
+                assert time.monotonic() < deadline, marked
+                alice.send({"type": "read", "room": "lobby", "seq": 0, "consumer": "bridge"})
+                marked = alice.expect("read")["seq"]
+
     with peer(server, "bob", room="lobby") as bob:
         bob.say("one", id="one")
         with example("bridge", "lobby") as bridge:
@@ -59,8 +76,9 @@ def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server) -> 
             bridge.stdin.write(json.dumps({"id": "x1", "sender": "zoe", "text": "from afar"}) + "\n")
             bridge.stdin.flush()
             assert [message["text"] for message in bob.messages(2)] == ["one", "<zoe> from afar"]
-            bob.say("two", id="two")
+            two = bob.say("two", id="two")["seq"]
             assert json.loads(bridge.stdout.readline())["text"] == "two"
+            until_marked(two)
             _, err = bridge.communicate(timeout=DEADLINE)  # the other end closes
             assert (bridge.returncode, err) == (0, "")
         bob.say("three", id="three")
@@ -68,6 +86,28 @@ def test_a_bridge_carries_both_ways_and_goes_on_where_it_was(server: Server) -> 
             assert bridge.stdout
             assert json.loads(bridge.stdout.readline())["text"] == "three"
             bridge.communicate(timeout=DEADLINE)
+
+
+def test_a_bridge_whose_other_end_closes_while_it_marks_what_it_said_ends_in_good_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Closed:
+        """A client that is closed by the other thread as soon as the message has been said there."""
+
+        welcome = Welcome(username="alice", role="member", session="s", version="1", rooms=())
+
+        def cursor(self, room: str, consumer: str) -> int:
+            return 0
+
+        def messages(self, room: str, after: int | None) -> Iterator[Message]:
+            yield Message(room=room, seq=4, id="four", sender="bob", time=0, text="four")
+
+        def advance(self, room: str, consumer: str, seq: int) -> None:
+            raise Unreachable("The connection was closed.")
+
+    bridge = runpy.run_path(str(ROOT / "examples" / "bridge.py"))
+    bridge["outward"](Closed(), "lobby", bridge["Other"]())
+    assert json.loads(capsys.readouterr().out)["id"] == "lobby-4"
 
 
 def test_importing_the_package_loads_no_client() -> None:
