@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from securechat.accounts import passwords
+
 LEFTOVER_SECONDS = 5.0
 """How long what a test started may take to end after it: a busy machine is slow to end a thread, a leak never ends."""
 
@@ -102,6 +104,15 @@ def nobodys_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     person = tmp_path_factory.getbasetemp() / "persons" / str(next(PERSONS))
     for kind in ("config", "state"):
         monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", str(person / kind))
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have hashes cost next to nothing in this process: they are slow on purpose, and hundreds of tests log in.
+
+    The tests of the hashing do without it.
+    """
+    monkeypatch.setattr(passwords, "_POLICY", passwords._POLICY._replace(memory=8, passes=1))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from securechat.accounts import passwords
 from securechat.accounts.credentials import CredentialFile
 from securechat.accounts.passwords import verify
 from securechat.chat.names import NAME_RULE
@@ -26,18 +25,12 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process hashes cost next to nothing; the tests of the hashing itself are elsewhere."""
-    monkeypatch.setattr(passwords, "_POLICY", passwords._POLICY._replace(memory=8, passes=1))
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> CredentialFile:
     return CredentialFile(tmp_path / "credentials")
 
 
 @pytest.fixture
-def run(tmp_path: Path, cheap: None) -> Run:
+def run(tmp_path: Path) -> Run:
     """Run a command on the home in `tmp_path`, with no terminal."""
     assert commands
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyte
+from prompt_toolkit.utils import get_cwidth
 
 DEADLINE = 30.0
 """Seconds until a screen that does not show what is waited for has failed the test."""
@@ -29,6 +30,34 @@ runpy.run_module("securechat", run_name="__main__")
 
 BRACKETED_PASTE = 2004 << 5
 """How pyte keeps the mode `?2004`."""
+
+
+class Lines:
+    """The lines of a screen, each put together when it has changed: pyte does it for all of them at every look."""
+
+    def __init__(self, screen: pyte.Screen) -> None:
+        self._screen = screen
+        self._shown: list[str] = []
+
+    def __call__(self) -> list[str]:
+        """What is shown now, without the spaces at the ends."""
+        screen = self._screen
+        if len(self._shown) != screen.lines:
+            self._shown = [""] * screen.lines
+            screen.dirty.update(range(screen.lines))
+        for number in screen.dirty:
+            if number < screen.lines:
+                self._shown[number] = self._line(screen.buffer[number])
+        screen.dirty.clear()
+        return self._shown.copy()
+
+    def _line(self, cells: Any) -> str:
+        texts, covered = [], False
+        for column in range(self._screen.columns):
+            text = cells[column].data if column in cells and not covered else ""
+            texts.append(text if column in cells or covered else " ")
+            covered = not text.isascii() and get_cwidth(text[0]) == 2
+        return "".join(texts).rstrip()
 
 
 class OnScreen:
@@ -46,6 +75,7 @@ class OnScreen:
         ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
+        self._lines = Lines(self.screen)
         self.written = bytearray()
         """Every byte that reached the terminal."""
         self.modes_before = self.modes()
@@ -82,7 +112,7 @@ class OnScreen:
     @property
     def lines(self) -> list[str]:
         """The screen's lines, from the top to the last one with something in it."""
-        shown = [line.rstrip() for line in self.screen.display]
+        shown = self._lines()
         while shown and not shown[-1]:
             shown.pop()
         return shown

@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 import trustme
 
-from securechat.accounts.passwords import hash_password
+from securechat.accounts import passwords
 from securechat.config import Config
 from securechat.limits import Limits
 from securechat.server.server import Server
@@ -32,10 +32,14 @@ DEADLINE = 20.0
 """Seconds after which a test gives up waiting; nothing is expected to take so long."""
 
 
-@cache
 def hashed(password: str = PASSWORD) -> str:
-    """One hash for all accounts of the tests: hashing is slow on purpose."""
-    return hash_password(password)
+    """One hash for all accounts of the tests, of the costs in force: dear ones are slow on purpose."""
+    return _hashed(password, passwords._POLICY)
+
+
+@cache
+def _hashed(password: str, costs: object) -> str:
+    return passwords.hash_password(password)
 
 
 @cache

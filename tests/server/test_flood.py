@@ -9,6 +9,8 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.server.support import PASSWORD, Peer, in_parallel, write_roomy_limits
 from tests.server.test_stopping import serving
 
@@ -16,6 +18,11 @@ LOGINS = 200
 ROUNDS = 3
 TURNS_A_HASH = 3
 """What is said and heard while one login is hashed: many when nothing else runs; at most 1 if talk waited for it."""
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes() -> None:
+    """Hashes cost here what they cost: they are what floods."""
 
 
 def _status(process: int, key: str) -> int:

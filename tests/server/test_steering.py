@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from securechat.accounts.credentials import CredentialFile
 from securechat.config import Config, load_config
 from securechat.limits import Limits
 from securechat.server.server import Server
@@ -139,7 +140,7 @@ def test_a_bad_reload_of_each_file_changes_nothing_and_leaves_everybody_talking(
 def test_sighup_reloads_and_drain_ends_it_when_the_last_one_has_left(home: Path) -> None:
     with serving(home) as (process, port), Peer(port) as alice:
         alice.login("alice")
-        write_accounts(home, "alice bob dave:admin")
+        CredentialFile(home / "credentials").remove("carol")
         (home / "securechat.toml").write_text("retention_days = 7\n")
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None

@@ -20,6 +20,7 @@ from securechat.client.client import Client
 from securechat.client.ignored import Ignored
 from securechat.client.screen.application import Screen
 from securechat.client.timeouts import Timeouts
+from tests.client.screens import Lines
 from tests.server.support import PASSWORD
 
 DEADLINE = 20.0
@@ -34,6 +35,7 @@ class _Glass(io.StringIO):
         self.changed = threading.Condition()
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
+        self.lines = Lines(self.screen)
         self.written = ""
 
     def write(self, data: str) -> int:
@@ -116,7 +118,8 @@ class FullScreen:
     @property
     def lines(self) -> list[str]:
         """The lines of the screen."""
-        return [line.rstrip() for line in self.glass.screen.display]
+        with self.glass.changed:
+            return self.glass.lines()
 
     @property
     def talk(self) -> list[str]:
