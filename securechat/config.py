@@ -4,6 +4,7 @@ A home is the folder where one server keeps everything: `certs/`, `credentials`,
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -22,26 +23,67 @@ PREFIX = "SECURECHAT_"
 TABLES = ("limits", "cluster", "retention")
 """Settings that are tables of their own, and too much for the environment."""
 
-_PLACE = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})\Z")
+_PLACE = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})\Z")
+_NODE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 
 Days: TypeAlias = Annotated[int, Meta(ge=0, le=36_500)]
 """A hundred years at most: the time of a record is a number of 64 bits in the store."""
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where one chat is reached: by clients, and by its nodes each other."""
+    """How this server is one of several nodes, and where clients reach them."""
+
+    servers: tuple[str, ...] = ()
+    """The NATS servers that give the order, each as `"tls://HOST:PORT"`. None: this server stands alone, and gives the
+    order itself."""
+
+    node: str = ""
+    """This node's name: in the log, and among the nodes of the cluster."""
 
     nodes: tuple[str, ...] = ()
     """The addresses under which clients reach this chat, each as `"HOST:PORT"`, of all its nodes. A client learns them
     when it comes in, and goes to another when its own is gone."""
 
+    ca: str = ""
+    """The CA of the NATS servers, in PEM form, below the home or from `/`."""
+
+    certificate: str = ""
+    """The client certificate by which the NATS servers know this node, in PEM form."""
+
+    key: str = ""
+    """Its key."""
+
+    stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")] = "sc"
+    """The stream's name, the same on all nodes; its subjects are below `NAME.log`."""
+
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 3
+    """On how many NATS servers the stream is kept: with 3, one of them may be gone, with 5 two."""
+
+    plaintext: Literal["never", "loopback"] = "never"
+    """With `"loopback"` a NATS server on this machine may be `"nats://127.0.0.1:PORT"`, unencrypted."""
+
     def __post_init__(self) -> None:
         if len(self.nodes) > NODES:
             raise ValueError(f"nodes: there are {len(self.nodes)}, and {NODES} are the most")
         for node in self.nodes:
-            place = _PLACE.match(node)
-            if place is None or not 1 <= int(place[1]) <= 65_535:
+            if _host(node) is None:
                 raise ValueError(f"nodes: {node!a} is not HOST:PORT")
+        if not self.servers:
+            return
+        if not _NODE_NAME.match(self.node):
+            raise ValueError(f"node: {self.node!a} cannot be a node's name; small letters, digits and - can")
+        for server in self.servers:
+            self._check_server(server)
+
+    def _check_server(self, server: str) -> None:
+        scheme, _, place = server.partition("://")
+        host = _host(place)
+        if scheme not in ("tls", "nats") or host is None:
+            raise ValueError(f"servers: {server!a} is not tls://HOST:PORT")
+        if scheme == "nats" and (self.plaintext != "loopback" or not _is_loopback(host)):
+            raise ValueError(f"servers: {server!a} is unencrypted; write tls://{place}, for it leaves this machine")
+        if scheme == "tls" and not (self.ca and self.certificate and self.key):
+            raise ValueError("ca, certificate and key: all three are needed for tls:// servers")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +139,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     limits: Limits = Limits()
     """What the server grants to its peers. Times are in seconds, sizes in bytes."""
+
+
+def _host(place: str) -> str | None:
+    """The host of `HOST:PORT`; None where it is nothing of that kind."""
+    found = _PLACE.match(place)
+    return found[1] if found and 1 <= int(found[2]) <= 65_535 else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_config(home: Path, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:

@@ -41,6 +41,7 @@ class Code(StrEnum):
     BANNED = "banned"
     MUTED = "muted"
     STORAGE = "storage"
+    UNAVAILABLE = "unavailable"
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL = "internal"
     # Said in `bye` only.
@@ -171,6 +172,10 @@ class WeakPassword(SecurechatError):
 
 class BackupError(SecurechatError):
     """A backup cannot be written, or what should be one is incomplete or altered."""
+
+
+class ClusterError(SecurechatError):
+    """NATS or its stream is not as a node needs it, or a node's store does not fit the stream."""
 
 
 class StorageFull(SecurechatError):

@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from securechat.accounts import passwords
+
+if TYPE_CHECKING:
+    from tests.cluster.servers import NatsServer
 
 LEFTOVER_SECONDS = 5.0
 """How long what a test started may take to end after it: a busy machine is slow to end a thread, a leak never ends."""
@@ -96,6 +99,15 @@ def leftovers(threads: set[threading.Thread], processes: set[int], seconds: floa
         thread.join(max(0.0, deadline - time.monotonic()))
     left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
     return left + [f"process {process}" for process in sorted(children() - processes)]
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["NatsServer"]:
+    """One NATS server for all tests that want one: each has a stream of its own there."""
+    from tests.cluster.servers import nats_servers
+
+    with nats_servers(tmp_path_factory.mktemp("nats"), 1) as (server,):
+        yield server
 
 
 @pytest.fixture(autouse=True)

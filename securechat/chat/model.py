@@ -249,10 +249,12 @@ class Unchanged(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Nothing was recorded; `code` and `message` go to the author."""
+    """Nothing was recorded, as far as is known; `code` and `message` go to the author, and in how many seconds it is
+    worth another try."""
 
     code: Code
     message: str
+    retry_after: float | None = None
 
 
 Outcome: TypeAlias = Recorded | Changed | Unchanged | Rejected

@@ -105,10 +105,10 @@ class Draft:
         before: Before,
         archive: Archive,
         proposals: Iterable[Proposal | Change],
-        text_bytes: int,
         salt: Callable[[int], bytes],
     ) -> None:
-        self.text_bytes = text_bytes
+        self.text_bytes = 0
+        """The longest text, in bytes of UTF-8: set for each proposal, which brings the limit that it is decided by."""
         self.rooms: dict[str, Room] = {}
         """Each room that changed, as it is after the batch."""
         self.records: dict[str, list[Record]] = {}

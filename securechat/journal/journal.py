@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from itertools import chain
 from threading import Thread
 from typing import Final, Protocol
@@ -19,10 +20,10 @@ from securechat.chat import rules
 from securechat.chat.changes import decide_change
 from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Record, Recorded, Rejected
 from securechat.counters import JournalCounts
-from securechat.errors import Code, StorageFailed, StorageFull
+from securechat.errors import Code, SecurechatError, StorageFailed, StorageFull
 from securechat.journal.draft import Draft, Membership, Revoked
 from securechat.journal.state import Committed, View
-from securechat.journal.store import Store
+from securechat.journal.store import Position, Store
 from securechat.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,24 @@ _INTERNAL: Final = Rejected(Code.INTERNAL, "The server failed at this; nothing w
 _NO_SPACE: Final = Rejected(Code.STORAGE, "The server's disk is full; nothing was stored. Try again later.")
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """What the outcome of a proposal depends on beside the state: when it is decided, in milliseconds since 1970 UTC,
+    and the longest text, in bytes of UTF-8."""
+
+    now: int
+    text_bytes: int
+
+
 class Submission(msgspec.Struct, frozen=True):
-    """What is proposed, on its way; `origin` means something to whoever submits it, and comes back with the outcome."""
+    """What is proposed, on its way; `origin` means something to whoever submits it, and comes back with the outcome.
+
+    An order that others share too adds the `terms` on which all decide (None: those of this moment, here), or the
+    `answer` to what it could not take, which is then decided by nobody."""
 
     proposal: Proposal | Change
     origin: object
+    terms: Terms | None = None
+    answer: Rejected | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -72,14 +86,34 @@ class Publisher(Protocol):
 
 
 class Order(Protocol):
-    """What gives proposals their one order."""
+    """What gives proposals their one order; `submit`, `close` and what it shows are for every thread."""
+
+    def start(self, after: Callable[[], Position], terms: Callable[[], Terms]) -> None:
+        """Begin to order, behind what was followed already; `terms` gives those of any moment.
+
+        For the journal's thread, as `take` and `end` are.
+        """
+        ...
 
     def submit(self, submissions: list[Submission]) -> bool:
         """Take all of them in this order, or none: False."""
         ...
 
     def take(self, limit: int, enough: int = 1, seconds: float = 0.0) -> list[Submission]:
-        """Wait for some, and then up to `seconds` for `enough`; give up to `limit`. Empty: closed, and nothing left."""
+        """Wait for some, and then up to `seconds` for `enough`; give up to `limit`. Empty: closed, and nothing left.
+
+        Raises SecurechatError when there can be nothing more.
+        """
+        ...
+
+    @property
+    def position(self) -> Position | None:
+        """Up to where the order was taken, where it is kept elsewhere; the store keeps it with what came of it."""
+        ...
+
+    @property
+    def is_level(self) -> bool:
+        """Whether all that was ordered when it was last looked at has been taken."""
         ...
 
     @property
@@ -89,6 +123,10 @@ class Order(Protocol):
 
     def close(self) -> None:
         """Take nothing more."""
+        ...
+
+    def end(self) -> None:
+        """Let go of everything: nothing is taken out any more."""
         ...
 
 
@@ -108,7 +146,7 @@ class Journal:
         publisher: Publisher,
         limits: Limits,
         clock: Callable[[], int],
-        failed: Callable[[StorageFailed], None],
+        failed: Callable[[SecurechatError], None],
         salt: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._order = order
@@ -136,6 +174,11 @@ class Journal:
         return self._full
 
     @property
+    def is_level(self) -> bool:
+        """Whether it has followed the order to its end; any thread may ask."""
+        return self._order.is_level
+
+    @property
     def waiting(self) -> int:
         """How many proposals wait to be decided."""
         return self._order.waiting
@@ -157,6 +200,7 @@ class Journal:
 
     def _run(self) -> None:
         try:
+            self._order.start(self._store.position, self._terms)
             wanted, patience = 1, 0.0
             while submissions := self._order.take(self.limits.batch_records, wanted, patience):
                 began = time.monotonic()
@@ -167,20 +211,30 @@ class Journal:
                 self._publisher.publish(self._settle(submissions))
                 self._publisher.wait_written(self.limits.pace_seconds)
                 patience = max(self.limits.gather_seconds, (time.monotonic() - began) * GATHER_SHARE)
-        except StorageFailed as error:
+            if self._order.position is not None:
+                # What changed nothing was not written; it need not be decided again.
+                self._store.commit((), (), {}, position=self._order.position)
+        except SecurechatError as error:
             self._order.close()
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - a journal that ended in silence would leave everybody waiting
             log.error("the journal stopped on a bug: %s", _trace(error))  # noqa: TRY400 - see _trace
             self._order.close()
             self._failed(StorageFailed(f"The journal stopped on a bug: {type(error).__name__}.", hint="See the log."))
+        finally:
+            self._order.end()
+
+    def _terms(self) -> Terms:
+        return Terms(self._clock(), self.limits.text_bytes)
 
     def _settle(self, submissions: list[Submission]) -> Batch:
         """Decide and commit one batch. Raises StorageFailed."""
         proposals = [submission.proposal for submission in submissions]
-        draft = Draft(self.view, self._store, proposals, self.limits.text_bytes, self._salt)
-        now = self._clock()
-        outcomes = [(submission.origin, _decide(draft, submission.proposal, now)) for submission in submissions]
+        draft = Draft(self.view, self._store, proposals, self._salt)
+        here = cache(self._terms)
+        outcomes = [
+            (one.origin, one.answer or _decide(draft, one.proposal, one.terms or here())) for one in submissions
+        ]
         if not (draft.rooms or draft.marks or draft.tokens or draft.invited or draft.sanctioned):
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
@@ -190,6 +244,9 @@ class Journal:
             self._commit(draft, records)
         except StorageFull as error:
             self._note_space(error)
+            if self._order.position is not None:
+                # What others have stored cannot be refused here: the clients go to a node that has room.
+                raise StorageFailed(f"{error} A node that cannot follow the others stops.") from None
             self._committed = Committed(self._store)
             return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self.view)
         self._note_space(None)
@@ -209,6 +266,7 @@ class Journal:
             tokens=draft.tokens,
             invitations=draft.invited,
             sanctions=draft.sanctioned,
+            position=self._order.position,
         )
 
     def _count(self, records: list[Record], seconds: float) -> None:
@@ -227,8 +285,9 @@ class Journal:
         self._full = full is not None
 
 
-def _decide(draft: Draft, proposal: Proposal | Change, now: int) -> Outcome:
+def _decide(draft: Draft, proposal: Proposal | Change, terms: Terms) -> Outcome:
     """Decide one proposal and let the next ones see it; a bug in it is the end of nothing else."""
+    now, draft.text_bytes = terms.now, terms.text_bytes
     try:
         if not isinstance(proposal, Proposal):
             outcome = decide_change(draft, proposal, now)

@@ -4,13 +4,18 @@ What waits here is not decided and not acknowledged; if the process ends, the au
 """
 
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 
-from securechat.journal.journal import Submission
+from securechat.journal.journal import Submission, Terms
+from securechat.journal.store import Position
 
 
 class LocalOrder:
     """A queue that many threads fill and the journal thread empties; at most `limit` proposals wait in it."""
+
+    position = None
+    is_level = True
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -18,6 +23,9 @@ class LocalOrder:
         self._enough = 1
         self._closed = False
         self._changed = Condition()
+
+    def start(self, after: Callable[[], Position], terms: Callable[[], Terms]) -> None:
+        """Nothing is kept here: what was taken is past, and what comes is decided as it is taken."""
 
     def submit(self, submissions: list[Submission]) -> bool:
         """Take all of them, in this order and next to each other, or none: False when full or closed."""
@@ -53,3 +61,6 @@ class LocalOrder:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def end(self) -> None:
+        """Nothing is held that would have to be let go."""

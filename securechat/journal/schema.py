@@ -89,6 +89,12 @@ SECOND: Final = (
         seq INTEGER NOT NULL,
         PRIMARY KEY (account, consumer, room)
     ) WITHOUT ROWID""",
+    # In a cluster, how far its stream was followed: the last entry, and how many of its proposals. One row, or none.
+    """CREATE TABLE followed (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        entry INTEGER NOT NULL,
+        proposals INTEGER NOT NULL
+    )""",
 )
 
 STEPS: Final = (FIRST, SECOND)

@@ -86,12 +86,23 @@ _FORGET_INVITATION: Final = "DELETE FROM invitations WHERE hash = ?"
 _SANCTION: Final = "INSERT OR REPLACE INTO sanctions (account, kind, until, since, author, room) VALUES {rows}"
 _LIFT: Final = "DELETE FROM sanctions WHERE account = ? AND kind = ? AND room = ?"
 
+_FOLLOW: Final = "INSERT OR REPLACE INTO followed (one, entry, proposals) VALUES (1, ?, ?)"
+
 _ROWS_AT_ONCE: Final = (64, 8, 1)
 """Rows in one INSERT. SQLite lets other Python threads run at each statement: with one for each row, the journal waited
 for its turn again after each, a hundred times longer in all where another thread was busy (measured)."""
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 """What a commit has none of."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far an order that is kept outside was followed: to its entry of this number, and so many proposals of it.
+
+    All of an entry counts as none of the next: `proposals` is 0 then."""
+
+    entry: int = 0
+    proposals: int = 0
 
 
 class Store:
@@ -156,6 +167,11 @@ class Store:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def position(self) -> Position:
+        """Up to where the order of a cluster was followed; the beginning where it never was. Raises StorageFailed."""
+        rows = self._read("SELECT entry, proposals FROM followed")
+        return Position(*rows[0]) if rows else Position()
+
     def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Find what is recorded under these authors and ids (none empty), by author and id. Raises StorageFailed."""
         if not ids:
@@ -184,6 +200,7 @@ class Store:
         tokens: Mapping[bytes, Token | None] = NOTHING,
         invitations: Mapping[bytes, Invitation | None] = NOTHING,
         sanctions: Mapping[Key, Sanction | None] = NOTHING,
+        position: Position | None = None,
     ) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.
 
@@ -191,7 +208,8 @@ class Store:
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
         those that moved (to 0: cursors that are forgotten); `tokens` are by hash (None: revoked), `invitations` by
-        their secret's (None: forgotten), `sanctions` by account, kind and room (None: lifted).
+        their secret's (None: forgotten), `sanctions` by account, kind and room (None: lifted); `position` is how far
+        the batch has followed a cluster's order.
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
@@ -217,6 +235,7 @@ class Store:
                 _SAVE_INVITATION,
                 [(key, *_invitation_columns(one)) for key, one in invitations.items() if one is not None],
             ),
+            (_FOLLOW, [astuple(position)] if position else []),
         ]
         try:
             self.connection.execute("BEGIN IMMEDIATE")

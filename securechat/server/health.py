@@ -34,6 +34,8 @@ class Health:
         found = []
         if self._is_draining():
             found.append("The server stops.")
+        if not self._journal.is_level:
+            found.append("This node is behind the cluster, or cannot reach it.")
         if self._journal.is_full and not self._has_room():
             found.append("The disk is full: nothing more is stored.")
         if (expires := self._expires()) <= datetime.now(UTC):

@@ -12,9 +12,8 @@ from securechat import audit
 from securechat.accounts.credentials import AccountChange, CredentialFile
 from securechat.chat.model import Change, Proposal, Revoke
 from securechat.config import Config
-from securechat.errors import SecurechatError, StorageFailed
+from securechat.errors import SecurechatError
 from securechat.journal.journal import Batch, Journal
-from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
 from securechat.server.control import (
     OPERATOR,
@@ -28,6 +27,7 @@ from securechat.server.control import (
     submit,
 )
 from securechat.server.locking import is_held, only_server
+from securechat.server.ordering import make_order
 
 
 def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
@@ -88,9 +88,9 @@ class _Nobody:
 
 
 def _propose_here(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
-    failures: list[StorageFailed] = []
+    failures: list[SecurechatError] = []
     with only_server(home), contextlib.closing(Store(home / "chat.db", config.durability)) as store:
-        order = LocalOrder(config.limits.journal_proposals)
+        order = make_order(home, config, store)
         journal = Journal(order, store, _Nobody(), config.limits, lambda: time.time_ns() // 1_000_000, failures.append)
         journal.start()
         try:

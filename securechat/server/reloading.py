@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.config import Config
+from securechat.config import Cluster, Config
 from securechat.errors import SecurechatError
 from securechat.server.control import OPERATOR
 from securechat.server.services import Services
@@ -24,7 +24,8 @@ _LIMITS_AT_START: Final = (
 )
 
 AT_START: Final = frozenset(("host", "port", "log_format", "durability", "reactors", "http_host", "http_port")).union(
-    f"limits.{name}" for name in _LIMITS_AT_START
+    [f"limits.{name}" for name in _LIMITS_AT_START]
+    + [f"cluster.{name}" for name in Cluster.__struct_fields__ if name != "nodes"]
 )
 """Settings that are made into threads, sockets and queues at the start, and change with the next one."""
 

@@ -109,7 +109,7 @@ class Requests:
         if isinstance(proposal, Revoke):
             own_account.revoked(self, proposal, ref, outcome)
         elif isinstance(outcome, Rejected):
-            self.session.refuse(ref, outcome.code, outcome.message)
+            self.session.refuse(ref, outcome.code, outcome.message, outcome.retry_after)
         elif isinstance(proposal, Forget):
             own_account.tell_consumers(self, ref)
         elif isinstance(proposal, Mark):

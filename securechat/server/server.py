@@ -13,9 +13,8 @@ from securechat.accounts.credentials import CredentialFile
 from securechat.accounts.hooks import HookFile
 from securechat.config import Config
 from securechat.counters import ListenerCounts
-from securechat.errors import Code, SecurechatError, StorageFailed
+from securechat.errors import ClusterError, Code, SecurechatError, StorageFailed
 from securechat.journal.journal import Journal
-from securechat.journal.local import LocalOrder
 from securechat.journal.migration import is_behind
 from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
@@ -29,6 +28,7 @@ from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
 from securechat.server.locking import only_server
 from securechat.server.metrics import metrics_route
+from securechat.server.ordering import make_order
 from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
@@ -145,7 +145,7 @@ class Server:
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
 
-        publisher, order = Publisher(), LocalOrder(limits.journal_proposals)
+        publisher, order = Publisher(), make_order(self._home, config, store)
         journal = Journal(order, store, publisher, limits, _clock, self._failed)
         indexer = parts.enter_context(
             contextlib.closing(Indexer(self._home / "search.db", store.reader, lambda: journal.view))
@@ -247,9 +247,7 @@ class Server:
 
     def _end_reactors(self, reactors: Sequence[Reactor]) -> None:
         if self._failure:
-            storage = isinstance(self._failure, StorageFailed)
-            code, message = (Code.STORAGE, "disk failed") if storage else (Code.INTERNAL, "program has a bug")
-            bye = Bye(code=code, message=f"The server's {message}.")
+            bye = _farewell(self._failure)
         else:
             bye = Bye(code=Code.SHUTDOWN, message="The server stops.", retry_after=RETRY_SECONDS)
         for reactor in reactors:
@@ -263,6 +261,15 @@ class Server:
         log.critical("the server cannot go on: %s", error)
         self._failure = error
         self._asked_to_stop.set()
+
+
+def _farewell(failure: SecurechatError) -> Bye:
+    match failure:
+        case StorageFailed():
+            return Bye(code=Code.STORAGE, message="The server's disk failed.")
+        case ClusterError():
+            return Bye(code=Code.UNAVAILABLE, message="This node of the cluster cannot go on.")
+    return Bye(code=Code.INTERNAL, message="The server's program has a bug.")
 
 
 def _clock() -> int:

@@ -33,6 +33,7 @@ from securechat.protocols.frames import (
 )
 from securechat.server.server import Server
 from tests.client.screens import OnScreen
+from tests.cluster.servers import NatsServer, node_settings
 from tests.server.support import DEADLINE, PASSWORD, make_home, running_server
 
 
@@ -41,9 +42,11 @@ def home(tmp_path: Path) -> Path:
     return make_home(tmp_path / "home")
 
 
-@pytest.fixture
-def server(home: Path) -> Iterator[Server]:
-    with running_server(home) as running:
+@pytest.fixture(params=["alone", "node"])
+def server(home: Path, request: pytest.FixtureRequest, nats_server: NatsServer) -> Iterator[Server]:
+    """A server that stands alone, and a node of a cluster: a client cannot tell."""
+    cluster = node_settings([nats_server]) if request.param == "node" else None
+    with running_server(home, cluster=cluster) as running:
         yield running
 
 

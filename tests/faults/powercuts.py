@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from securechat.chat.model import Record, Recorded, Rejected
 from securechat.chat.names import LOBBY
-from securechat.errors import StorageFailed
+from securechat.errors import SecurechatError, StorageFailed
 from securechat.journal.journal import Batch, Journal, Submission
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
@@ -94,7 +94,7 @@ class Ledger:
     def wait_written(self, seconds: float) -> None:
         pass
 
-    def failed(self, error: StorageFailed) -> None:
+    def failed(self, error: SecurechatError) -> None:
         """The journal's last word."""
         self.ended.set()
 

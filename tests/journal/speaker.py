@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Semaphore
 
 from securechat.chat.model import Recorded
-from securechat.errors import StorageFailed
+from securechat.errors import SecurechatError
 from securechat.journal.journal import Batch, Journal, Submission
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
@@ -44,7 +44,7 @@ class Printer:
         pass
 
 
-def fail(error: StorageFailed) -> None:
+def fail(error: SecurechatError) -> None:
     raise error
 
 

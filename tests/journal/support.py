@@ -11,7 +11,7 @@ from typing import Literal
 from securechat.chat import chain
 from securechat.chat.model import Change, Kind, Outcome, Proposal, Record, Recorded, Room
 from securechat.chat.names import LOBBY
-from securechat.errors import StorageFailed
+from securechat.errors import SecurechatError
 from securechat.journal.journal import Batch, Journal, Order, Submission
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Store
@@ -62,7 +62,7 @@ class RunningJournal:
         limits = limits or Limits()
         self.store = Store(path, durability)
         self.readers = Readers()
-        self.failures: SimpleQueue[StorageFailed] = SimpleQueue()
+        self.failures: SimpleQueue[SecurechatError] = SimpleQueue()
         clock = clock or count(1_000).__next__
         self.journal = Journal(
             order(limits.journal_proposals), self.store, self.readers, limits, clock, self.failures.put
@@ -85,9 +85,14 @@ class RunningJournal:
         return self.readers.next()
 
     def outcome(self, proposal: Proposal | Change) -> Outcome:
-        """What came of one proposal that is alone in its batch."""
-        ((_, outcome),) = self.settle(proposal).outcomes
-        return outcome
+        """What came of one proposal that is alone in its batch; what a cluster had still to tell may come before."""
+        self.propose(proposal)
+        while True:
+            outcomes = self.readers.next().outcomes
+            mine = [outcome for origin, outcome in outcomes if origin is proposal]
+            assert len(mine) + sum(origin is None for origin, _ in outcomes) == len(outcomes)
+            if mine:
+                return mine[0]
 
     def record(self, proposal: Proposal) -> Record:
         """The record of a proposal that must be recorded, now or before."""

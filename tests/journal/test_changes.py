@@ -181,16 +181,18 @@ def test_past_the_limit_the_oldest_token_goes(opened: Opener, path: Path) -> Non
         assert set(running.store.tokens()) == set(hashes[2:])
 
 
-def test_a_full_disk_changes_no_marker_and_no_token(running: RunningJournal) -> None:
-    running.settle(Mark("alice", LOBBY, 1), Grant("alice", b"a"))
-    before = running.journal.view
-    sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
-    batch = running.settle(Mark("alice", LOBBY, 2), Grant("alice", b"b"), Revoke("alice", b"a"))
-    running.store.connection = sound
-    assert all(isinstance(outcome, Rejected) and outcome.code is Code.STORAGE for _, outcome in batch.outcomes)
-    assert (batch.marks, batch.revoked) == ([], [])
-    assert running.journal.view.marks_of == before.marks_of
-    assert running.journal.view.tokens == before.tokens
+def test_a_full_disk_changes_no_marker_and_no_token(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
+        running.settle(change("join", "alice"), said("alice", "1"))
+        running.settle(Mark("alice", LOBBY, 1), Grant("alice", b"a"))
+        before = running.journal.view
+        sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
+        batch = running.settle(Mark("alice", LOBBY, 2), Grant("alice", b"b"), Revoke("alice", b"a"))
+        running.store.connection = sound
+        assert all(isinstance(outcome, Rejected) and outcome.code is Code.STORAGE for _, outcome in batch.outcomes)
+        assert (batch.marks, batch.revoked) == ([], [])
+        assert running.journal.view.marks_of == before.marks_of
+        assert running.journal.view.tokens == before.tokens
 
 
 def test_no_log_line_holds_the_hash_of_a_token(running: RunningJournal, caplog: pytest.LogCaptureFixture) -> None:

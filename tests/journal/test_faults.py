@@ -28,8 +28,8 @@ def codes(running: RunningJournal, *texts: str) -> list[Code]:
     return [outcome.code for _, outcome in batch.outcomes if isinstance(outcome, Rejected)]
 
 
-def test_a_full_disk_refuses_the_whole_batch_and_recovers_by_itself(opened: Opener, path: Path) -> None:
-    with opened(path) as running:
+def test_a_full_disk_refuses_the_whole_batch_and_recovers_by_itself(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"), said("alice", "kept"))
         (pages,) = running.store.connection.execute("PRAGMA page_count").fetchone()
         set_size_limit(running, pages)
@@ -56,15 +56,15 @@ def test_a_full_disk_refuses_the_whole_batch_and_recovers_by_itself(opened: Open
         assert running.record(said("alice", "big", "x" * 16_000)).seq == 3
         assert running.record(change("create", "bob", "attic")).seq == 1
         assert running.failures.empty()
-    with opened(path) as running:
+    with opened_alone(path) as running:
         assert running.journal.view.rooms["attic"].members == {"bob"}
         assert [record.seq for record in running.log(LOBBY)] == [1, 2, 3]
 
 
 def test_a_full_disk_is_logged_when_it_begins_and_when_it_ends(
-    opened: Opener, path: Path, caplog: pytest.LogCaptureFixture
+    opened_alone: Opener, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with opened(path) as running:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"))
         sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
         for number in range(3):
@@ -81,8 +81,8 @@ def test_a_full_disk_is_logged_when_it_begins_and_when_it_ends(
 
 
 @pytest.mark.parametrize("at", ["BEGIN", "INSERT INTO rooms", "INSERT INTO records", "COMMIT"])
-def test_a_disk_that_is_full_at_any_step_keeps_nothing_of_the_batch(opened: Opener, path: Path, at: str) -> None:
-    with opened(path) as running:
+def test_a_disk_that_is_full_at_any_step_keeps_nothing_of_the_batch(opened_alone: Opener, path: Path, at: str) -> None:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"))
         sound = break_store(running.store, at, sqlite3.SQLITE_FULL)
         assert codes(running, "one", "two") == [Code.STORAGE] * 2
@@ -108,8 +108,8 @@ def test_a_disk_that_fails_stops_the_journal_without_an_answer(opened: Opener, p
         assert running.record(said("alice", "1")).seq == 2
 
 
-def test_a_full_disk_that_cannot_even_give_up_the_batch_has_failed(opened: Opener, path: Path) -> None:
-    with opened(path) as running:
+def test_a_full_disk_that_cannot_even_give_up_the_batch_has_failed(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"))
         break_store(running.store, "INSERT INTO records", sqlite3.SQLITE_FULL)
         break_store(running.store, "ROLLBACK", sqlite3.SQLITE_IOERR)
@@ -117,8 +117,8 @@ def test_a_full_disk_that_cannot_even_give_up_the_batch_has_failed(opened: Opene
         assert isinstance(running.failures.get(timeout=PATIENCE), StorageFailed)
 
 
-def test_a_state_that_cannot_be_read_back_stops_the_journal(opened: Opener, path: Path) -> None:
-    with opened(path) as running:
+def test_a_state_that_cannot_be_read_back_stops_the_journal(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"))
         break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
         break_store(running.store, "SELECT room,", sqlite3.SQLITE_CORRUPT)

@@ -53,8 +53,8 @@ def test_what_is_forgotten_leaves_the_file(opened: Opener, path: Path) -> None:
         assert list(running.journal.view.invitations)[-1] == b"new"
 
 
-def test_a_full_disk_issues_and_redeems_nothing(opened: Opener, path: Path) -> None:
-    with opened(path) as running:
+def test_a_full_disk_issues_and_redeems_nothing(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
         running.settle(CAROL)
         sound = break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
         batch = running.settle(Redeem("carol", b"one"), Issue("dave", b"two", 2_000))

@@ -9,9 +9,10 @@ from typing import cast
 
 import pytest
 
-from securechat.chat import chain
-from securechat.chat.model import Kind, Proposal, Record, Recorded, Rejected, Unchanged
+from securechat.chat import chain, rules
+from securechat.chat.model import Proposal, Record, Recorded, Rejected, Room, Unchanged
 from securechat.chat.names import LOBBY
+from securechat.chat.standing import Act, verdict
 from securechat.errors import Code
 from securechat.journal.draft import Draft, Membership
 from securechat.journal.journal import Batch, Submission
@@ -307,11 +308,17 @@ def test_times_never_go_backwards_in_a_room_also_across_a_restart(opened: Opener
 
 
 def test_a_bug_in_deciding_one_proposal_leaves_the_others_alone(
-    opened: Opener, path: Path, caplog: pytest.LogCaptureFixture
+    opened: Opener, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def judge(room: Room | None, proposal: Proposal, act: Act) -> object:
+        if proposal.id == "d":
+            raise KeyError(proposal.text)
+        return verdict(room, proposal, act)
+
+    monkeypatch.setattr(rules, "verdict", judge)
     with opened(path) as running:
         running.settle(change("join", "alice"))
-        broken = Proposal(cast(Kind, "dance"), "alice", LOBBY, id="d", text="a secret text")
+        broken = said("alice", "d", "a secret text")
         with caplog.at_level(logging.ERROR):
             batch = running.settle(said("alice", "1"), broken, said("alice", "2"))
         first, bug, second = (outcome for _, outcome in batch.outcomes)
@@ -367,6 +374,6 @@ def test_what_did_not_change_is_as_near_after_many_batches(tmp_path: Path) -> No
         committed = Committed(store)
         # Each batch once wrapped what it did not change, until nothing could look through all the wrappers.
         for _ in range(sys.getrecursionlimit() * 2):
-            committed.accept(Draft(committed.view, store, [], 1_000, bytes))
+            committed.accept(Draft(committed.view, store, [], bytes))
         assert committed.view.sanctions.get(("alice", "mute", "")) is None
         assert committed.view.invitations.get(b"secret") is None

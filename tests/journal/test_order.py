@@ -17,8 +17,8 @@ def origins(taken: list[Submission]) -> list[object]:
     return [submission.origin for submission in taken]
 
 
-def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(make_order: MakeOrder) -> None:
-    order = make_order(10)
+def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(start_order: MakeOrder) -> None:
+    order = start_order(10)
     assert order.submit(submissions(1, 2))
     assert order.submit(submissions(3))
     assert order.waiting == 3
@@ -28,8 +28,8 @@ def test_what_comes_first_is_taken_first_and_no_more_than_asked_for(make_order: 
     assert order.waiting == 0
 
 
-def test_a_full_order_takes_all_of_a_list_or_nothing_of_it(make_order: MakeOrder) -> None:
-    order = make_order(3)
+def test_a_full_order_takes_all_of_a_list_or_nothing_of_it(start_order: MakeOrder) -> None:
+    order = start_order(3)
     assert order.submit(submissions(1, 2))
     assert not order.submit(submissions(3, 4))
     assert order.submit(submissions(5))
@@ -37,8 +37,8 @@ def test_a_full_order_takes_all_of_a_list_or_nothing_of_it(make_order: MakeOrder
     assert order.submit(submissions(6, 7, 8))
 
 
-def test_taking_waits_until_something_comes(make_order: MakeOrder) -> None:
-    order = make_order(10)
+def test_taking_waits_until_something_comes(start_order: MakeOrder) -> None:
+    order = start_order(10)
     taken: SimpleQueue[list[object]] = SimpleQueue()
     thread = Thread(target=lambda: taken.put(origins(order.take(10))))
     thread.start()
@@ -47,8 +47,8 @@ def test_taking_waits_until_something_comes(make_order: MakeOrder) -> None:
     thread.join(PATIENCE)
 
 
-def test_taking_waits_a_moment_until_there_are_enough_and_no_longer(make_order: MakeOrder) -> None:
-    order = make_order(10)
+def test_taking_waits_a_moment_until_there_are_enough_and_no_longer(start_order: MakeOrder) -> None:
+    order = start_order(10)
     assert order.submit(submissions(1))
     taken: SimpleQueue[list[object]] = SimpleQueue()
     thread = Thread(target=lambda: taken.put(origins(order.take(10, 3, PATIENCE))))
@@ -66,8 +66,8 @@ def test_taking_waits_a_moment_until_there_are_enough_and_no_longer(make_order: 
     thread.join(PATIENCE)
 
 
-def test_a_closed_order_takes_nothing_and_gives_out_what_waits(make_order: MakeOrder) -> None:
-    order = make_order(10)
+def test_a_closed_order_takes_nothing_and_gives_out_what_waits(start_order: MakeOrder) -> None:
+    order = start_order(10)
     assert order.submit(submissions(1, 2, 3))
     order.close()
     assert not order.submit(submissions(4))
@@ -76,8 +76,8 @@ def test_a_closed_order_takes_nothing_and_gives_out_what_waits(make_order: MakeO
     assert order.take(2) == []
 
 
-def test_closing_ends_the_waiting(make_order: MakeOrder) -> None:
-    order = make_order(10)
+def test_closing_ends_the_waiting(start_order: MakeOrder) -> None:
+    order = start_order(10)
     taken: SimpleQueue[list[object]] = SimpleQueue()
     thread = Thread(target=lambda: taken.put(origins(order.take(10))))
     thread.start()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.project.tree import ROOT, environment, pyproject
 
-HEAVY = {"rich", "pydantic", "ssl", "cryptography", "prompt_toolkit", "msgspec"}
+HEAVY = {"rich", "pydantic", "ssl", "cryptography", "prompt_toolkit", "msgspec", "asyncio", "nats"}
 
 # One offence for each contract, by the contract's name.
 OFFENCES = {
@@ -24,6 +24,8 @@ OFFENCES = {
     "Rules and frames are pure: no socket, thread, file or clock": ("chat/names", "import time"),
     "TLS is touched by the certificates and by whoever owns a socket": ("server/workers", "import ssl"),
     "SQLite is the store's": ("server/workers", "import sqlite3"),
+    "NATS is the cluster's order's": ("journal/journal", "import nats"),
+    "asyncio is the cluster's order's, and the screen's": ("server/workers", "import asyncio"),
     "Prometheus is the metrics'": ("server/workers", "import prometheus_client"),
     "The command line framework is the command line's": ("server/workers", "import typer"),
     "The terminal is driven from few places": ("client/plain", "import prompt_toolkit"),

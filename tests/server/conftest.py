@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from securechat.server.server import Server
+from tests.cluster.servers import NatsServer, node_settings
 from tests.server.support import Heard, make_home, running_server
 
 
@@ -17,9 +18,11 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(home: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+def server(home: Path, request: pytest.FixtureRequest, nats_server: NatsServer) -> Iterator[Server]:
     """A running server, with two reactors where the test does not say how many (`with_any_number_of_reactors`)."""
-    with running_server(home, reactors=getattr(request, "param", 2)) as server:
+    kind = getattr(request, "param", 2)
+    cluster = node_settings([nats_server]) if kind == "node" else None
+    with running_server(home, reactors=2 if kind == "node" else kind, cluster=cluster) as server:
         yield server
 
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from securechat.accounts import passwords
-from securechat.config import Config
+from securechat.config import Cluster, Config
 from securechat.limits import Limits
 from securechat.server.server import Server
 
@@ -23,6 +23,11 @@ with_any_number_of_reactors = pytest.mark.parametrize(
     "server", [1, 3], ids=["one-reactor", "three-reactors"], indirect=True
 )
 """For tests of what people hear of each other: all on one thread, and on several that share nothing."""
+
+whoever_gives_the_order = pytest.mark.parametrize(
+    "server", [1, 3, "node"], ids=["one-reactor", "three-reactors", "node"], indirect=True
+)
+"""For those that say what chat is: on a node of a cluster too."""
 
 PASSWORD = "correct horse battery staple"
 ROOMY: dict[str, Any] = {"login_waits": (), "strangers": 1_000, "strangers_per_address": 1_000}
@@ -87,9 +92,12 @@ def write_roomy_limits(home: Path) -> None:
 
 
 @contextmanager
-def running_server(home: Path, *, reactors: int = 1, port: int = 0, **limits: Any) -> Iterator[Server]:
+def running_server(
+    home: Path, *, reactors: int = 1, port: int = 0, cluster: Cluster | None = None, **limits: Any
+) -> Iterator[Server]:
     """A server in this process, on a free port unless one is given, with these limits; stopped at the end."""
-    server = Server(home, Config(port=port, reactors=reactors, limits=Limits(**(ROOMY | limits))))
+    settings = Config(port=port, reactors=reactors, cluster=cluster or Cluster(), limits=Limits(**(ROOMY | limits)))
+    server = Server(home, settings)
     server.start()
     try:
         yield server

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from securechat.server.server import Server
-from tests.server.support import peer, running_server, with_any_number_of_reactors
+from tests.server.support import peer, running_server, whoever_gives_the_order, with_any_number_of_reactors
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_what_one_says_is_acknowledged_then_heard_by_all_in_the_room(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         alice.send({"type": "say", "ref": "r", "id": "one", "room": "lobby", "text": "hello"})
@@ -28,7 +28,7 @@ def test_what_one_says_is_acknowledged_then_heard_by_all_in_the_room(server: Ser
             }
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_every_reader_sees_the_same_records_once_in_order_without_a_gap(server: Server) -> None:
     people = ("alice", "bob", "carol")
     with peer(server, "dave", room="lobby") as dave:
@@ -82,7 +82,7 @@ def test_speaking_in_a_room_one_is_not_in_is_refused(server: Server) -> None:
         assert (refused["code"], refused["message"]) == ("not-member", "Join lobby first.")
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_requests_sent_behind_a_join_take_effect_after_it(server: Server) -> None:
     with peer(server, "alice") as alice:
         alice.send(
@@ -104,7 +104,7 @@ def test_joining_a_room_one_is_in_subscribes_to_it_and_records_nothing(server: S
         assert alice.expect("message", "join")["seq"] == head + 1
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_who_has_left_hears_that_and_nothing_more(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
         bob.send({"type": "leave", "room": "lobby"})
@@ -166,7 +166,7 @@ def test_a_welcome_names_the_rooms_of_the_account(server: Server) -> None:
 # --- direct rooms ---------------------------------------------------------------------------------
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_a_direct_message_makes_the_room_of_two_and_each_sees_the_others_name(server: Server) -> None:
     with peer(server, "alice") as alice, peer(server, "bob") as bob, peer(server, "carol") as carol:
         for one in (alice, bob, carol):
@@ -183,7 +183,7 @@ def test_a_direct_message_makes_the_room_of_two_and_each_sees_the_others_name(se
         assert [room["room"] for room in carol.receive()["rooms"]] == ["lobby"]
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_a_direct_message_waits_for_who_is_offline(server: Server) -> None:
     with peer(server, "alice") as alice:
         alice.say("psst", id="one", room="@bob")
@@ -235,7 +235,7 @@ def test_history_both_before_and_after_a_number_is_refused(server: Server) -> No
         assert alice.expect("error")["code"] == "bad-frame"
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_subscribing_with_a_cursor_replays_what_came_after_it_then_follows(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         for n in range(700):  # more than a page
@@ -270,7 +270,7 @@ def test_a_cursor_from_the_future_hears_what_is_new(server: Server) -> None:
         assert alice.expect("message")["text"] == "new"
 
 
-@with_any_number_of_reactors
+@whoever_gives_the_order
 def test_sync_reads_all_rooms_of_the_account_those_to_come_too(server: Server) -> None:
     with peer(server, "alice", room="lobby") as alice:
         alice.say("old", id="one")

@@ -13,6 +13,7 @@ import pytest
 from securechat.config import Config
 from securechat.errors import SecurechatError
 from securechat.journal.journal import Journal
+from securechat.journal.local import LocalOrder
 from securechat.limits import HTTP_CONNECTIONS, HTTP_DISCARDED_BYTES, HTTP_HEAD_BYTES
 from securechat.server import http_listener
 from securechat.server.health import Health
@@ -168,6 +169,7 @@ class FullJournal(Journal):
 
     def __init__(self) -> None:
         self._full = True
+        self._order = LocalOrder(1)
 
 
 def test_a_full_disk_and_an_old_certificate_are_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""The stream that all nodes share: its settings, who makes it, and what a node refuses to follow."""
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import NotFoundError
+
+from securechat.errors import ClusterError
+from securechat.journal.jetstream.packs import PACK_BYTES
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+API_SECONDS: Final = 3.0
+"""How long NATS has to answer a question about the stream."""
+
+OLDEST_SERVER: Final = (2, 12)
+"""Before it, servers lost what they had acknowledged in cases that are mended since."""
+
+DUPLICATE_SECONDS: Final = 86_400
+"""How long the stream knows a pack that is sent again: a node tries for as long as it runs, but hardly for a day."""
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """Which stream gives the order: where NATS is, what the stream is called, in how many copies, and who we are."""
+
+    servers: tuple[str, ...]
+    stream: str
+    replicas: int
+    node: str
+    tls: "SSLContext | None" = None
+
+    @property
+    def subject(self) -> str:
+        """What this node publishes to; the stream has the subjects of all."""
+        return f"{self.stream}.log.{self.node}"
+
+
+def settings(engine: Engine) -> StreamConfig:
+    """What the stream must be like."""
+    return StreamConfig(
+        name=engine.stream,
+        subjects=[f"{engine.stream}.log.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        # Full, it takes nothing more: to lose the oldest would lose what a node that is away has not read.
+        discard=DiscardPolicy.NEW,
+        num_replicas=engine.replicas,
+        max_msg_size=PACK_BYTES,
+        duplicate_window=DUPLICATE_SECONDS,
+        deny_delete=True,
+    )
+
+
+async def ready_stream(client: Client, engine: Engine) -> StreamInfo:
+    """The stream as it is, made where there is none. Raises ClusterError where it, or the server, is not fit."""
+    version = client.connected_server_version
+    if (version.major, version.minor) < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        raise ClusterError(f"NATS is {version}, and a cluster needs {oldest} or newer.", hint="Upgrade nats-server.")
+    stream, wanted = client.jetstream(timeout=API_SECONDS), settings(engine)
+    try:
+        info = await stream.stream_info(engine.stream)
+    except NotFoundError:
+        info = await stream.add_stream(wanted)
+    found = info.config
+    flaws = [
+        f"{name} is {_shown(found, name)} and not {_shown(wanted, name)}"
+        for name in ("subjects", "retention", "storage", "discard", "max_msg_size", "duplicate_window", "num_replicas")
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if flaws:
+        what = f"The stream {engine.stream} is not as a cluster needs it: {', '.join(flaws)}."
+        raise ClusterError(what, hint="Look at [cluster] in securechat.toml, or change the stream: nats stream edit.")
+    return info
+
+
+def _shown(config: StreamConfig, name: str) -> object:
+    value = getattr(config, name)
+    return value.value if isinstance(value, Enum) else value
+
+
+def check_place(info: StreamInfo, read: int) -> None:
+    """Raise ClusterError unless a node that has read up to this entry can go on reading."""
+    if info.state.last_seq < read:
+        what = f"This node has followed a stream up to entry {read}, and {info.config.name} ends at"
+        raise ClusterError(f"{what} {info.state.last_seq}: it is another, or has lost some.")
+    if info.state.first_seq > read + 1:
+        what = f"This node has followed the stream up to entry {read}, and it begins at {info.state.first_seq} now."
+        raise ClusterError(what, hint="Give the node a new home with a backup of another node's in it.")

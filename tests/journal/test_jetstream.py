@@ -1,0 +1,296 @@
+"""What an order does that is kept outside: NATS that is gone, a stream that is not ours, half an entry, a full disk."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Semaphore
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import nats
+import pytest
+
+from securechat.chat.model import Proposal, Recorded, Rejected
+from securechat.chat.names import LOBBY
+from securechat.errors import Code, SecurechatError
+from securechat.journal.jetstream import link as links
+from securechat.journal.jetstream import order as orders
+from securechat.journal.jetstream.link import Link
+from securechat.journal.jetstream.order import JetStreamOrder
+from securechat.journal.jetstream.packs import PACK_BYTES, encode
+from securechat.journal.jetstream.stream import Engine
+from securechat.journal.journal import Submission, Terms
+from securechat.journal.store import Position, Store
+from securechat.limits import Limits
+from tests.cluster.servers import NatsServer, engine, nats_servers, node_tls
+from tests.journal.faults import break_store
+from tests.journal.support import PATIENCE, RunningJournal, assert_chained, change, running_journal, said
+
+PACK = encode(b"run", 1, Terms(1, 100), [msgspec.Raw(msgspec.msgpack.encode(change("join", "alice")))])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server for this test alone, which may be killed."""
+    with nats_servers(tmp_path / "nats", 1) as (server,):
+        yield server
+
+
+@contextmanager
+def node(path: Path, way: Engine, **limits: Any) -> Iterator[RunningJournal]:
+    """A node with its store at `path`."""
+    with running_journal(path, Limits(**limits), order=lambda limit: JetStreamOrder(limit, way)) as running:
+        yield running
+
+
+async def ask_nats(server: NatsServer, act: Any) -> Any:
+    client = await nats.connect(server.url, tls=node_tls())
+    try:
+        return await act(client.jetstream())
+    finally:
+        await client.close()
+
+
+def refusal(path: Path, way: Engine) -> str:
+    """Why a node does not go on."""
+    with node(path, way) as running:
+        failure = running.failures.get(timeout=PATIENCE)
+    assert isinstance(failure, SecurechatError)
+    return str(failure)
+
+
+def test_without_nats_authors_are_told_so_and_what_was_on_its_way_is_stored_once_when_it_is_back(
+    path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.2)
+    with node(path, engine([own_server])) as running:
+        assert running.record(change("join", "alice")).seq == 1
+        own_server.kill()
+        first, second = said("alice", "1"), said("alice", "2")
+        told = running.outcome(first)
+        assert isinstance(told, Rejected)
+        assert (told.code, told.retry_after) == (Code.UNAVAILABLE, 2.0)
+        assert running.outcome(second) == told, "and at once"
+        assert [running.journal.is_level] == [False]
+        own_server.start()
+        while running.outcome(first) == told:
+            pass
+        assert running.record(first).seq == 2
+        assert running.record(second).seq == 3
+        assert running.journal.is_level
+        assert running.journal.waiting == 0
+        assert_chained(running.journal.view.rooms[LOBBY], running.log())
+
+
+def test_what_was_not_acknowledged_is_published_again_and_stored_once(
+    path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(links, "ACK_SECONDS", 0.1)
+    with node(path, engine([own_server])) as running:
+        running.record(change("join", "alice"))
+        own_server.pause()
+        assert running.outcome(said("alice", "1")) == orders.UNAVAILABLE
+        own_server.go_on()
+        while running.outcome(said("alice", "2")) == orders.UNAVAILABLE:
+            pass
+        assert [record.id for record in running.log()] == ["", "1", "2"]
+
+
+def test_a_node_stops_though_its_server_does_nothing(
+    path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "CLOSE_SECONDS", 0.2)
+    with node(path, engine([own_server])) as running:
+        running.record(change("join", "alice"))
+        own_server.pause()
+        running.propose(said("alice", "1"))
+        assert running.journal.stop(PATIENCE)
+        assert running.readers.next().outcomes[0][1] == orders.UNAVAILABLE
+
+
+def test_a_node_that_stops_answers_what_it_could_not_have_ordered(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "CLOSE_SECONDS", 0.1)
+    nobody = Engine(("nats://127.0.0.1:1",), "none", 1, "one")
+    with node(path, nobody) as running:
+        one = said("alice", "1")
+        running.propose(one)
+        assert running.journal.stop(PATIENCE)
+        assert running.readers.next().outcomes == [(one, orders.UNAVAILABLE)]
+        assert not running.journal.submit([Submission(one, one)])
+
+
+def test_what_others_stored_is_decided_from_the_middle_of_an_entry_on(path: Path, nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+    with node(path, way, batch_records=10) as running:
+        running.record(change("join", "alice"))
+        commits = iter((True, True, False))
+        commit = running.store.commit
+
+        def fail_at_the_third(*things: Any, **more: Any) -> None:
+            if not next(commits):
+                break_store(running.store, "COMMIT", sqlite3.SQLITE_IOERR)
+            commit(*things, **more)
+
+        running.store.commit = fail_at_the_third  # type: ignore[method-assign]  # a disk that fails in between
+        running.propose(*(said("alice", str(number)) for number in range(25)))
+        assert running.failures.get(timeout=PATIENCE)
+    with closing(Store(path, "full")) as store:
+        assert store.position() == Position(1, 20)
+    with node(path, way) as running, node(path.with_name("other.db"), way) as other:
+        for one in (running, other):
+            assert one.outcome(said("alice", "24")) == Recorded(one.log()[-1], duplicate=True)
+            assert [record.id for record in one.log()] == ["", *map(str, range(25))]
+        assert running.log() == other.log()
+        assert running.journal.view.rooms == other.journal.view.rooms
+
+
+def test_a_node_without_room_stops_and_goes_on_when_there_is_some(path: Path, nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+    with node(path, way) as running:
+        running.record(change("join", "alice"))
+        break_store(running.store, "COMMIT", sqlite3.SQLITE_FULL)
+        running.propose(said("alice", "1"))
+        assert "A node that cannot follow the others stops" in str(running.failures.get(timeout=PATIENCE))
+    with node(path, way) as running:
+        assert running.record(said("alice", "1")).seq == 2
+
+
+def test_proposals_that_no_node_could_read_never_travel(path: Path, nats_server: NatsServer) -> None:
+    with node(path, engine([nats_server])) as running:
+        running.record(change("join", "alice"))
+        long = Proposal("topic", "alice", LOBBY, text="x" * PACK_BYTES)
+        half = said("alice", "1", "\ud800")
+        batch = running.settle(long, said("alice", "2"), half)
+        codes = [outcome.code if isinstance(outcome, Rejected) else "recorded" for _, outcome in batch.outcomes]
+        assert codes == [Code.BAD_TEXT, "recorded", Code.BAD_TEXT]
+        assert running.outcome(half).code is Code.BAD_TEXT  # type: ignore[union-attr]  # alone in its pack
+        many = [said("alice", f"long-{number}", "y" * 16_000) for number in range(6)]
+        running.propose(*many)
+        seqs = [o.record.seq for _ in range(2) for _, o in running.readers.next().outcomes if isinstance(o, Recorded)]
+        assert seqs == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_stream_with_other_settings_is_not_followed(path: Path, nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+    asyncio.run(
+        ask_nats(nats_server, lambda stream: stream.add_stream(name=way.stream, subjects=[f"{way.stream}.log.>"]))
+    )
+    why = refusal(path, way)
+    assert f"The stream {way.stream} is not as a cluster needs it: " in why
+    assert "discard is old and not new" in why
+
+
+def test_an_entry_that_is_no_pack_stops_the_node(path: Path, nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+    with node(path, way) as running:
+        running.record(change("join", "alice"))
+    asyncio.run(ask_nats(nats_server, lambda stream: stream.publish(f"{way.stream}.log.x", b"{}")))
+    assert "Entry 2 of the cluster's stream cannot be read" in refusal(path, way)
+
+
+def test_a_node_that_was_away_too_long_or_followed_another_stream_says_so(path: Path, nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+    with node(path, way) as running:
+        for number in range(3):
+            running.settle(change("join", f"guest-{number}"))
+    asyncio.run(ask_nats(nats_server, lambda stream: stream.purge_stream(way.stream, seq=3)))
+    assert "it begins at 3 now" in refusal(path.with_name("new.db"), way)
+    assert "ends at 0: it is another, or has lost some" in refusal(path, engine([nats_server]))
+
+
+def test_a_server_that_is_too_old_is_not_used(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechat.journal.jetstream.stream.OLDEST_SERVER", (9, 0))
+    assert "and a cluster needs 9.0 or newer" in refusal(path, engine([nats_server]))
+
+
+def test_reading_begins_anew_where_nothing_is_heard_any_more(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the server is asked for stays a word a second.
+    monkeypatch.setattr(links, "HEARTBEAT_SECONDS", 0.05)
+    rounds, begin = Semaphore(0), JetStreamOrder.begin
+
+    def begun(order: JetStreamOrder, last: int) -> None:
+        begin(order, last)
+        rounds.release()
+
+    monkeypatch.setattr(JetStreamOrder, "begin", begun)
+    with node(path, engine([nats_server])) as running:
+        for number in range(3):
+            assert rounds.acquire(timeout=PATIENCE)
+            assert running.record(change("join", f"guest-{number}")).seq == number + 1
+
+
+def test_no_more_is_read_than_there_is_room_for(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ENTRIES", 2)
+    monkeypatch.setattr(orders, "READ_AHEAD", 1)
+    with node(path, engine([nats_server])) as running:
+        for number in range(7):
+            assert running.record(change("join", f"guest-{number}")).seq == number + 1
+
+
+def test_from_round_to_round_no_entry_is_heard_twice_and_none_is_missed(nats_server: NatsServer) -> None:
+    order = JetStreamOrder(10, engine([nats_server]))
+    link = Link(engine([nats_server]), order)
+
+    def entry(sequence: int, status: str | None = None) -> Any:
+        place = SimpleNamespace(sequence=SimpleNamespace(stream=sequence))
+        return SimpleNamespace(headers={"Status": status} if status else None, metadata=place, data=PACK)
+
+    async def hear(*messages: Any) -> None:
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        for message in messages:
+            heard.put_nowait(message)
+        await link._read_some(heard)
+
+    order.start(Position, lambda: Terms(1, 1))
+    try:
+        asyncio.run(hear(entry(1), entry(0, "100"), entry(1), entry(2), entry(0, "408")))
+        assert order.read == 2
+        with pytest.raises(TimeoutError, match="entry 3 was not delivered"):
+            asyncio.run(hear(entry(4)))
+        # What was not acknowledged in one round is what the next begins with.
+        order.submit([Submission(change("join", "bob"), None)])
+        parcel = asyncio.run(order.outgoing())
+        order.begin(9)
+        assert asyncio.run(order.outgoing()) is parcel
+        assert not order.is_level
+    finally:
+        order.end()
+
+
+def test_the_same_trouble_is_logged_once(nats_server: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+    link = Link(engine([nats_server]), JetStreamOrder(1, engine([nats_server])))
+    for trouble in ("away", "away", "back"):
+        link._note(OSError(trouble))
+    assert [record.getMessage() for record in caplog.records] == ["NATS: OSError: away", "NATS: OSError: back"]
+
+
+def test_a_bug_in_following_stops_the_node(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(link: Link) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Link, "serve", broken)
+    assert "The node stopped on a bug: RuntimeError" in refusal(path, engine([nats_server]))
+
+
+def test_an_order_that_never_began_can_be_ended(nats_server: NatsServer) -> None:
+    order = JetStreamOrder(10, engine([nats_server]))
+    order.close()
+    order.end()
+    assert not order.submit([])
