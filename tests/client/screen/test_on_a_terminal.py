@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.screens import BRACKETED_PASTE, OnScreen
+from tests.client.screens import BRACKETED_PASTE, ON_ITS_TERMINAL, OnScreen
 from tests.client.scripted import Peer, authority_file, message, scripted
 from tests.client.test_terminal import HOSTILE
 from tests.server.support import PASSWORD, make_home, running_server
@@ -52,9 +52,9 @@ class Room:
         peer.send({"type": "bye", "code": "logged-out", "message": "Goodbye."})
 
 
-def on_screen(tmp_path: Path, port: int, *arguments: str) -> OnScreen:
+def on_screen(tmp_path: Path, port: int, *, program: str = ON_ITS_TERMINAL) -> OnScreen:
     account = f"alice@localhost:{port}"
-    screen = OnScreen("connect", account, "--ca", authority_file(tmp_path), *arguments, columns=100, rows=40)
+    screen = OnScreen("connect", account, "--ca", authority_file(tmp_path), columns=100, rows=40, program=program)
     screen.wait_for("Password of alice@localhost:")
     screen.enter(PASSWORD)
     return screen
@@ -114,26 +114,58 @@ def terminate(screen: OnScreen) -> None:
     os.kill(screen.process.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("leave", "code"), [(interrupt, 130), (terminate, 143)], ids=["Ctrl-C", "SIGTERM"])
+def away(screen: OnScreen) -> None:
+    screen.enter("/away")
+
+
+CRASHES = {
+    "nowhere": "",
+    "drawing": """
+from securechat.client.screen import panels
+def draw(model, viewport, width, draw=panels.state):
+    if model.is_away:
+        raise RuntimeError("a bug")
+    return draw(model, viewport, width)
+panels.state = draw
+""",
+    "a thread": """
+from securechat.client.screen import lanes
+from securechat.client.screen.actions import Actions
+def enter(self, typed, enter=Actions.enter):
+    if typed == "/away":
+        self._asker._lane.ask(lambda: 1 // 0)
+    return enter(self, typed)
+Actions.enter = enter
+""",
+}
+"""What goes wrong when one is away."""
+
+
+@pytest.mark.parametrize(
+    ("leave", "code", "crash"),
+    [(interrupt, 130, "nowhere"), (terminate, 143, "nowhere"), (away, 1, "drawing"), (away, 1, "a thread")],
+    ids=["Ctrl-C", "SIGTERM", "a crash", "a crash of a thread"],
+)
 def test_the_terminal_is_as_it_was_and_what_is_not_stored_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leave: Callable[[OnScreen], None], code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leave: Callable[[OnScreen], None], code: int, crash: str
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     room = Room(message(1, "hello alice"))
-    with scripted(room.play) as server, on_screen(tmp_path, server.port) as screen:
+    program = CRASHES[crash] + ON_ITS_TERMINAL
+    with scripted(room.play) as server, on_screen(tmp_path, server.port, program=program) as screen:
         screen.wait_for("│ hello")
         screen.enter("this is refused")
         screen.wait_for("1 failed")
         leave(screen)
         assert screen.end() == code
-        screen.wait_for("You said: this is refused")
+        told = screen.written.rpartition(b"\x1b[?1049l")[2]  # where one sees it: not on the screen that is gone
+        assert b"You said: this is refused" in told
         assert screen.modes() == screen.modes_before
         assert BRACKETED_PASTE not in screen.screen.mode
         assert not screen.screen.cursor.hidden
-        assert b"\x1b[?1049l" in screen.written
         assert b"38;5" not in screen.written, "no colour where none is wanted"
         assert b"[0;1m" in screen.written
-        assert "Traceback" not in "\n".join(screen.lines)
+        assert (b"Traceback" in told) is (crash != "nowhere")
 
 
 def test_a_line_that_waits_when_the_client_is_killed_is_stored_once_and_shown_once_by_the_next(

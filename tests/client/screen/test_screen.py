@@ -168,6 +168,45 @@ def test_history_is_read_and_edited_line_by_line(server: Server, home: Path) -> 
         alice.wait_for("lobby> /help")
 
 
+def test_each_further_key_of_the_help_does_what_it_says(server: Server, home: Path, bob: Client) -> None:
+    make_room(bob, "ops", *(f"line {number:02}" for number in range(2, 42)))  # each with its number
+    with sitting(server.port, home, "alice", "lobby", "ops") as alice:
+
+        def press(keys: str, *patterns: str) -> None:
+            alice.type(keys)
+            alice.wait_for(*patterns)
+
+        alice.wait_for("^ 2 ops", "alice joined")
+        press("\x1b2", "^ops>$", "line 41")  # Alt-2
+        press("\x1b9a", "^ops> a$")  # there is no ninth room
+        press("\x7f\x1b\x1b[A", "-MORE 1-")  # Alt-Up, in both ways in which terminals say it
+        press("\x1b[1;3A", "-MORE 2-")
+        press("\x1b[1;3B", "-MORE 1-")  # Alt-Down
+        alice.type("\x1b[1;5F")  # Ctrl-End
+        alice.wait_without("-MORE")
+        press("\x1br", "^ops> /reply 41$")
+        press("\x1br", "^ops> /reply 40$")
+        press("because\r", "╭ bob: line 40", "alice │ because +#43$")
+        press("and so on\r", "alice │ and so on +#44$")
+        press("\x1be", "^ops> /edit 44 and so on$")
+        press("\x1be", "^ops> /edit 43 because$")
+        press("\x15/r\t", "^ops> /reply$")
+        press("\t", "^ops> /rooms$")
+        press("\x1b[Z", "^ops> /reply$")  # Shift-Tab
+        press("\x15ab\x01\x04", "^ops> b$")  # Ctrl-d leaves where the input is empty, and only there
+        erased = alice.glass.written.count("\x1b[2J")
+        alice.type("\x0c")
+        alice.wait(lambda lines: alice.glass.written.count("\x1b[2J") > erased and lines[-1] == "ops> b", "Ctrl-l")
+        alice.wait_for("alice │ and so on +#44$", "^ 2 ops")
+        until_found(bob, "line 41")
+        alice.type("\x12line\r")
+        alice.wait_for("40 found", "> .* line 41")
+        press("\x0e", "> .* line 40")
+        press("\x10", "> .* line 41")
+        press("x\x07", "^ops> b$")  # any other key does nothing; Ctrl-g goes back
+        press("\x12\x07", "^ops> b$")
+
+
 def test_scrolling_loads_what_is_older_and_a_search_goes_there(server: Server, home: Path, bob: Client) -> None:
     make_room(bob, "long", *(f"line {number:03}" for number in range(1, 250)))
     until_found(bob, "line 077")
