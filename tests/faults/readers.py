@@ -17,6 +17,12 @@ from tests.server.support import DEADLINE, PASSWORD, Peer, make_home, trusting
 AT_ONCE: Final = 100
 """Messages that the author says in one write; it waits for their acknowledgements, and hears them itself."""
 
+SETTINGS: Final = """\
+[limits]
+# Pages that are kept for others who catch up: with the default, the memory would grow by 32 MiB before it stops.
+shared_bytes = 1048576
+"""
+
 
 class Report(NamedTuple):
     """What came of it. `misheard`: records that came twice, out of order, behind a gap or not as they were said."""
@@ -37,6 +43,7 @@ class Report(NamedTuple):
 def fall_behind(folder: Path, records: int) -> Report:
     """Say so many messages to a server, whose home is made in `folder`, past the two readers."""
     home = make_home(folder / "home", "alice bob carol")
+    (home / "securechat.toml").write_text(SETTINGS)
     said = {id: text_of(id) for id in (f"alice-{number}" for number in range(records))}
     acknowledged: dict[str, int] = {}
     with started(home) as process:
