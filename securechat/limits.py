@@ -182,7 +182,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     strangers: Count = 64
     """Connections that have not logged in. While there are so many, the next wait in the system's queue, and those that
-    take longer than `crowded_seconds` are dropped. Who is logged in is never dropped for them."""
+    take longer than `crowded_seconds` are dropped, unless their password is being checked. Who is logged in is never
+    dropped for them."""
 
     strangers_per_address: Count = 8
     """The same from one address (IPv6: one /64); past it, the next is closed at once."""

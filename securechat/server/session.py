@@ -112,6 +112,11 @@ class Session:
         else:
             self.entry.handle(item)
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether its password is being checked, or its token stored."""
+        return self.state is CHECKING
+
     def drained(self) -> None:
         """The connection's queue was written out, at least in part."""
         self.subscriptions.read_on()

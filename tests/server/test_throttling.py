@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from securechat.accounts.passwords import verify
 from securechat.limits import Limits
 from securechat.server.server import Server
 from tests.server.support import DEADLINE, PASSWORD, Peer, peer, running_server
@@ -113,3 +114,29 @@ def test_a_crowd_that_does_not_log_in_is_dropped_early_and_nobody_who_is_in(home
                 ended += one.recv(1) == b""
         assert ended
         assert alice.say("hello", id="one")["type"] == "ack"
+
+
+def test_who_waits_for_a_password_to_be_checked_is_not_dropped_early(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking, go_on = threading.Event(), threading.Event()
+
+    def slow(stored: str, password: str) -> bool:
+        checking.set()
+        return go_on.wait(DEADLINE) and verify(stored, password)
+
+    monkeypatch.setattr("securechat.accounts.authentication.verify", slow)
+    with (
+        running_server(home, **AT_THE_DOOR, handshake_seconds=60.0, crowded_seconds=0.2) as server,
+        Peer(server.port) as alice,
+        contextlib.ExitStack() as crowd,
+    ):
+        assert alice.receive()["type"] == "hello"
+        alice.send(RIGHT)
+        assert checking.wait(DEADLINE)
+        for host in range(2, 10):
+            crowd.enter_context(_silent(server, f"127.0.0.{host}", 8))
+        with Peer(server.port) as bob:  # it waits until those who were there longest make place
+            assert bob.receive()["type"] == "hello"
+        go_on.set()
+        assert alice.receive()["type"] == "welcome"

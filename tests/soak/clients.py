@@ -104,8 +104,8 @@ class Crowd:
 
     @property
     def is_in(self) -> bool:
-        """Whether everybody is logged in."""
-        return all(client.state == "in" for client in self.clients)
+        """Whether everybody has been in, and joined its rooms."""
+        return all(client.is_member for client in self.clients)
 
     def behind(self) -> list[str]:
         """The names of those who wait for acknowledgements, or have not heard all that was acknowledged to anybody."""
@@ -178,6 +178,11 @@ class Client:
             crowd.later(SLOW_SECONDS, self._sip)
         elif self._reading == "with stops":
             crowd.later(pace * 3 * crowd.chance.random(), self._stop)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it has joined all its rooms."""
+        return len(self.cursors) == len(self._rooms)
 
     def read_on(self) -> None:
         """Read at once from now on, through a buffer as anybody's."""
@@ -355,7 +360,7 @@ class Client:
                     self._send(*({"type": "join", "room": room} for room in self._rooms))
             case "joined":
                 self.cursors[frame["room"]] = frame["head"]
-                if len(self.cursors) == len(self._rooms):
+                if self.is_member:
                     self.state = "in"
                     self._watch()
             case "error" if self.state == "logging in" and frame["code"] == "throttled":

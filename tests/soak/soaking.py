@@ -125,7 +125,8 @@ def soak(folder: Path, form: Form, seed: int) -> Report:
         operator = Operator(home, process.pid, port, form.settings)
         for number, name in enumerate(names):
             crowd.add(name, f"127.0.1.{number + 1}", inside[name], READING[number % len(READING)])
-        crowd.run(2 * DEADLINE, lambda: crowd.is_in)
+        crowd.run(6 * DEADLINE, lambda: crowd.is_in)
+        assert crowd.is_in, "not everybody came in"
         samples: list[Usage] = []
 
         def sample() -> None:
