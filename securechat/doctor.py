@@ -50,7 +50,16 @@ REACHED_NAMES: Final = 5
 CLOCK_SECONDS: Final = 120
 """How far the newest record may be ahead of the clock."""
 
-SECRET: Final = ("credentials", "hooks", "chat.db", "search.db", "audit.log", "certs/ca.key", "control.sock")
+SECRET: Final = (
+    "credentials",
+    "hooks",
+    "chat.db",
+    "search.db",
+    "audit.log",
+    "audit.head",
+    "certs/ca.key",
+    "control.sock",
+)
 """What only its owner may open, below the home, where it is there."""
 
 Level = Literal["ok", "warning", "wrong"]

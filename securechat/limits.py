@@ -125,6 +125,9 @@ AUDIT_ENTRIES: Final = 10_000
 AUDIT_FIELD_LENGTH: Final = 500
 """Characters of one field of the audit log; what is longer is cut."""
 
+AUDIT_FILE_BYTES: Final = 16_777_216
+"""Bytes of one file of the audit log, about 60,000 lines; then it is put aside, and another goes on from it."""
+
 AUDIT_LINE_BYTES: Final = 16_384
 """The longest line of the audit log: its fields and a hash fit, also where every character needs an escape."""
 

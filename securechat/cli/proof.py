@@ -55,14 +55,20 @@ def verify(
 
 
 def _verify_audit(home: Path, as_json: bool) -> None:
-    from securechat.audit import FILE, verify
+    from securechat.audit import FILE, HEAD, verify
 
-    count, newest = verify(home / FILE)
+    found = verify(home / FILE)
+    head, count = found.head, found.head.lines - found.first + 1
     if as_json:
-        typer.echo(json.dumps({"lines": count, "hash": newest}))
-    else:
-        typer.echo(f"{newest}  {FILE}")
-        typer.echo(f"Every line follows from the one before it; lines checked: {count}.", err=True)
+        facts = {"lines": head.lines, "hash": head.hash, "first": found.first, "end_known": found.is_end_known}
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(f"{head.hash}  {FILE}")
+    typer.echo(f"Every line follows from the one before it; lines checked: {count}.", err=True)
+    if found.first > 1:
+        typer.echo(f"The lines before {found.first} are not here.", err=True)
+    if not found.is_end_known:
+        typer.echo(f"There is no {HEAD}: whether lines are missing at the end is not known.", err=True)
 
 
 @app.command()

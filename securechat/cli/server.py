@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,18 +78,10 @@ def audit(
     home: Home = Path(),
 ) -> None:
     """Print the audit log: when, from where, who did what."""
-    from securechat.audit import FILE, reading
+    from securechat.audit import FILE, rows
 
-    with reading(home / FILE) as file:
-        while True:
-            while row := file.readline():
-                while not row.endswith(b"\n"):  # it is being written
-                    time.sleep(FOLLOW_SECONDS)
-                    row += file.readline()
-                typer.echo(row.decode().rstrip() if as_json else _act(json.loads(row)))
-            if not follow:
-                return
-            time.sleep(FOLLOW_SECONDS)
+    for row in rows(home / FILE, partial(time.sleep, FOLLOW_SECONDS) if follow else None):
+        typer.echo(row.decode().rstrip() if as_json else _act(json.loads(row)))
 
 
 def _act(row: dict[str, str]) -> str:

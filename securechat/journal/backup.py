@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
+from securechat import audit
 from securechat.errors import AlreadyExists, BackupError, NotFound
 from securechat.files import sync_folder
 from securechat.journal.reader import Reader
@@ -33,6 +34,8 @@ PARTS: Final[Mapping[str, int]] = {
     "credentials": 0o600,
     "hooks": 0o600,
     "securechat.toml": 0o600,
+    "audit.head": 0o600,
+    "audit.log": 0o600,
     "certs/ca.pem": 0o644,
     "certs/server.pem": 0o644,
     "certs/server.key": 0o600,
@@ -104,7 +107,8 @@ def _write(home: Path, work: Path, whole: Path, with_ca_key: bool) -> dict[str, 
     copy = work / "copy"
     with closing(Reader(home / STORE)) as reader:
         reader.copy_to(copy)
-    names = [name for name in PARTS if name not in (STORE, AUTHORITY_KEY) and (home / name).exists()]
+    left_out = (STORE,) if with_ca_key else (STORE, AUTHORITY_KEY)
+    names = [name for name in PARTS if name not in left_out and (home / name).exists()]
     sums: dict[str, str] = {}
     sizes: dict[str, int] = {}
     descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -113,8 +117,9 @@ def _write(home: Path, work: Path, whole: Path, with_ca_key: bool) -> dict[str, 
             with copy.open("rb") as store:
                 sums[STORE] = hashlib.file_digest(store, "sha256").hexdigest()
                 sizes[STORE] = _add(archive, STORE, store)
-            for name in [*names, AUTHORITY_KEY] if with_ca_key else names:
-                data = _read(home / name)
+            with audit.held(home / audit.FILE):
+                contents = [(name, _read(home / name)) for name in names]
+            for name, data in contents:
                 sums[name] = hashlib.sha256(data).hexdigest()
                 sizes[name] = _add(archive, name, io.BytesIO(data))
             _add(archive, SUMS, io.BytesIO(_list(sums)))

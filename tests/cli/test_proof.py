@@ -113,7 +113,7 @@ def test_backup_says_what_is_in_it_and_that_it_is_secret(home: Path, tmp_path: P
     assert list(shown) == ["chat.db", "credentials", "certs/ca.pem", "certs/server.pem", "certs/server.key"]
     assert int(shown["credentials"]) == (home / "credentials").stat().st_size
     assert result.stderr.splitlines() == [
-        "Not there, and so not in it: hooks, securechat.toml, certs/crl.pem.",
+        "Not there, and so not in it: hooks, securechat.toml, audit.head, audit.log, certs/crl.pem.",
         "The CA's key is not in it: keep a copy of certs/ca.key elsewhere, or give --with-ca-key.",
         f"{file} is secret: who has it can read every message and pass for your server.",
         f"Next: securechat verify --backup {file}",
@@ -143,7 +143,7 @@ def test_a_backup_is_verified_without_a_home(home: Path, tmp_path: Path) -> None
 
 
 def test_restore_puts_all_back_and_says_what_comes_next(home: Path, tmp_path: Path) -> None:
-    for name in ("hooks", "securechat.toml", "certs/crl.pem"):  # what a home need not have
+    for name in ("hooks", "securechat.toml", "audit.head", "audit.log", "certs/crl.pem"):  # what a home need not have
         (home / name).touch(0o600)
     file, again = tmp_path / "monday.tar", tmp_path / "again"
     assert "Not there" not in run("backup", file, "--with-ca-key", "--home", home).stderr

@@ -112,7 +112,8 @@ def test_a_backup_holds_all_that_a_server_needs_and_comes_back_as_it_was(
     assert list(sizes) == ALWAYS
     again = tmp_path / "deep" / "again"
     assert restore(file, again) == ALWAYS
-    assert sorted(path.name for path in again.iterdir()) == ["certs", STORE, "credentials", "hooks", "securechat.toml"]
+    names = {"certs", STORE, "credentials", "hooks", "securechat.toml", "audit.head", "audit.log"}
+    assert {path.name for path in again.iterdir()} == names
     for name in ALWAYS:
         assert (again / name).stat().st_size == sizes[name]
         assert name == STORE or (again / name).read_bytes() == (home / name).read_bytes()
@@ -178,7 +179,16 @@ def test_what_a_home_does_not_have_is_left_out(home: Path, file: Path) -> None:
     (home / "securechat.toml").unlink()
     (home / "certs/ca.pem").unlink()
     (home / "certs/crl.pem").write_text("what is revoked must stay so")
-    held = [STORE, "credentials", "hooks", "certs/server.pem", "certs/server.key", "certs/crl.pem"]
+    held = [
+        STORE,
+        "credentials",
+        "hooks",
+        "audit.head",
+        "audit.log",
+        "certs/server.pem",
+        "certs/server.key",
+        "certs/crl.pem",
+    ]
     assert list(backup(home, file)) == held
 
 

@@ -394,6 +394,8 @@ LINES: Final = {
             "server/test_logs.py::a_stderr_that_takes_nothing_delays_nobody",
             "server/test_audit.py::who_did_what_is_written_whether_a_server_runs_or_not",
             "server/test_audit.py::a_line_that_is_changed_or_taken_out_is_found",
+            "server/test_audit.py::lines_that_are_cut_off_the_end_are_missed_and_stay_missed",
+            "server/test_audit.py::a_file_that_has_grown_large_is_put_aside_and_the_chain_goes_on",
         ),
     ),
     "O3": Line(

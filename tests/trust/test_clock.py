@@ -8,7 +8,7 @@ STAMPS = {
     "securechat/server/server.py": "stamps records",
     "securechat/server/operating.py": "stamps records where no server runs",
     "securechat/server/keeper.py": "how old records are, which were stamped by it",
-    "securechat/server/session.py": "whether an invitation or a ban still holds",
+    "securechat/server/entry.py": "whether an invitation or a ban still holds",
     "securechat/server/questions.py": "whether a ban from a room still holds",
     "securechat/journal/backup.py": "stamps the files in a backup",
     "securechat/client/ids.py": "makes ids that sort by their time",
