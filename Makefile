@@ -62,7 +62,8 @@ check: $(TOOLS) ## Check format, style, types, the direction of imports, and the
 	@$(BIN)/python -m tests.project.man
 	@$(BIN)/python -m fuzz --seconds 20
 
-fuzz: $(TOOLS) ## Fuzz what reads strangers' bytes: for SECONDS of 600, where atheris is installed
+fuzz: $(TOOLS) ## Try every property at length; where atheris is installed, fuzz for SECONDS of 600
+	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=deep tests
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600)
 
 man: $(TOOLS) ## Write the manual page anew, from the commands

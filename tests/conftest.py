@@ -30,10 +30,12 @@ settings.register_profile(
     "securechat",
     deadline=None,
     derandomize=False,
-    max_examples=60,
+    max_examples=25,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# For `make fuzz`, which has the time. What it finds is to stay as an example.
+settings.register_profile("deep", settings.get_profile("securechat"), max_examples=300)
 settings.load_profile("securechat")
 
 

@@ -38,6 +38,9 @@ def test_a_chain_that_goes_on_is_followed_from_the_start_or_from_a_named_hash(ro
         cursor.head(6, chained.hashes[6])
         read(cursor, chained.records[first:])
         cursor.name(6, chained.hashes[6])
+        assert cursor.seq == 6
+        with pytest.raises(ChainBroken):
+            cursor.name(6, chained.hashes[5])
 
 
 @pytest.mark.parametrize(

@@ -366,7 +366,10 @@ def test_stopping_gives_up_on_a_journal_that_does_not_end(opened: Opener, path: 
 
 def test_a_journal_that_was_never_started_can_be_stopped(path: Path) -> None:
     running = RunningJournal(path)
+    assert running.journal.stop(PATIENCE)
+    assert not running.journal.submit([])  # it takes nothing more
     running.close()
+    assert running.readers.batches.empty()
 
 
 def test_what_did_not_change_is_as_near_after_many_batches(tmp_path: Path) -> None:

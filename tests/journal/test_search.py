@@ -8,7 +8,7 @@ from pathlib import Path
 from unicodedata import decomposition
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.chat.model import Expire, Kind, Proposal
@@ -48,7 +48,6 @@ def read_all(log: MemoryLog, text: str, room: str) -> list[int]:
     return [seq for seq in reversed(texts) if words and all(word in texts[seq] for word in words)]
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), st.lists(TEXTS, min_size=1, max_size=20))
 def test_the_index_finds_what_reading_every_text_finds(data: st.DataObject, texts: list[str]) -> None:
     log = MemoryLog()
@@ -152,7 +151,6 @@ SENDER = st.sampled_from(("alice", "bob"))
 TIME = st.none() | st.integers(1_000, 1_020)
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), st.lists(st.tuples(ROOM, SENDER, st.integers(0, 2), st.booleans()), min_size=1, max_size=30))
 def test_any_narrowing_gives_the_newest_of_what_it_leaves(
     data: st.DataObject, messages: list[tuple[str, str, int, bool]]

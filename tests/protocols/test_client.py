@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.errors import Code, ProtocolError
@@ -21,7 +21,6 @@ def refused(line: bytes) -> ProtocolError:
     return caught.value
 
 
-@settings(deadline=None)
 @given(st.lists(examples.events, max_size=8), st.integers(1, 50))
 def test_however_the_events_are_cut_they_are_the_same(events: list[f.AnyEvent], size: int) -> None:
     stream = b"".join(map(NativeProtocol.encode, events))

@@ -3,7 +3,7 @@
 import tracemalloc
 from itertools import pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securechat.errors import Code, ProtocolError
@@ -37,7 +37,6 @@ def heard(chunks: list[bytes], line_bytes: int) -> list[object]:
     return [*items, protocol.partial, *map(shown, protocol.receive_eof())]
 
 
-@settings(deadline=None, max_examples=300)
 @given(_streams, st.sets(st.integers(0, 2_000), max_size=20), st.sampled_from([40, 60, 100, LINE_BYTES]))
 @example(PING * 64, set(range(0, 16 * 64, 16)), LINE_BYTES)
 @example(PING * 64, set(range(0, 16 * 64, 15)), LINE_BYTES)
@@ -80,7 +79,6 @@ def _encode(request: f.AnyRequest) -> bytes:
     return NativeClientProtocol.encode(request)
 
 
-@settings(deadline=None, max_examples=300)
 @given(_damaged())
 def test_a_damaged_frame_gives_requests_or_protocol_errors(data: bytes) -> None:
     protocol = NativeProtocol(LINE_BYTES)
@@ -93,7 +91,6 @@ def test_a_damaged_frame_gives_requests_or_protocol_errors(data: bytes) -> None:
             assert NativeProtocol(2 * LINE_BYTES).receive(_encode(item)) == [item]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_an_error_about_a_damaged_login_does_not_show_the_password(data: st.DataObject) -> None:
     line = bytearray(_encode(f.Login(username="alice", password=SECRET)))
