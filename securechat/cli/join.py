@@ -11,7 +11,7 @@ from securechat.cli.app import app
 from securechat.cli.options import Json
 from securechat.cli.password_options import Generate, PasswordFile, PasswordStdin, new_password, on_terminal
 from securechat.cli.reaching import ProfileName, ignored_by, reach, with_outbox
-from securechat.errors import UsageError
+from securechat.errors import Refused, SecurechatError, UsageError
 
 if TYPE_CHECKING:
     from securechat.cli.password_options import NewPassword
@@ -51,7 +51,12 @@ def join(
         chosen.append(new_password(address.username, password_stdin, password_file, generate))
         return chosen[0].text
 
-    welcome = join_by(profiles, name, invited, choose)
+    try:
+        welcome = join_by(profiles, name, invited, choose)
+    except SecurechatError as error:
+        if chosen and chosen[0].generated and not isinstance(error, Refused):  # it may be the account's by now
+            typer.echo(f"The password that was made for {address.username}, shown only now: {chosen[0].text}", err=True)
+        raise
     generated = chosen[0].text if chosen[0].generated else None
     opens = not as_json and on_terminal() and sys.stdout.isatty()
     if as_json:

@@ -126,12 +126,13 @@ class Entry:
         refused = invitations.refusal(
             services.view.invitations.get(claim.secret_hash), claim.account, time.time_ns() // 1_000_000
         )
-        if refused is not None:
+        if refused is invitations.UNKNOWN:
             services.throttle.failed(attempt, time.monotonic())
+        else:
+            services.throttle.given_up(attempt)  # whoever has the secret is not guessing
+        if refused is not None:
             self._refuse_invitation(request, refused)
             return
-        # Whoever has come so far has the secret, and is not guessing.
-        services.throttle.given_up(attempt)
 
         def work(authenticator: Authenticator) -> Account | Rejected:
             return redeem(services.journal, authenticator, claim, password)

@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from securechat.client import joining
 from securechat.client.codes import read_code
 from securechat.client.profiles import Profiles
+from securechat.errors import Unreachable
 from securechat.server.server import Server
 from tests.cli.commands import Commands
 from tests.cli.terminal import OnTerminal
@@ -71,7 +74,11 @@ def test_whoever_has_the_code_is_in_and_talks(commands: Commands, place: str) ->
     assert commands("whoami")[1] == f"frank (member) at {place}\n"
     code, out, err = commands("join", invitation, "--generate")
     assert (code, out) == (4, "")
-    assert err.endswith("securechat: This invitation was used already; ask for another.\n")
+    assert err.endswith("there.\nsecurechat: This invitation was used already; ask for another.\n")
+    # Whoever has the password that was chosen may paste the line again: something may have broken the first time.
+    assert commands("logout")[0] == 0
+    assert commands("join", invitation, "--password-stdin", typed=f"{OWN}\n".encode())[0] == 0
+    assert commands("whoami")[1] == f"frank (member) at {place}\n"
 
 
 def test_a_password_that_is_made_is_shown_once(commands: Commands, place: str) -> None:
@@ -81,6 +88,21 @@ def test_a_password_that_is_made_is_shown_once(commands: Commands, place: str) -
     typed = f"{made['password']}\n".encode()
     assert commands("login", "--password-stdin", typed=typed)[0] == 0
     assert commands("logout")[0] == 0
+
+
+def test_a_password_that_was_made_is_shown_though_the_answer_was_lost(
+    commands: Commands, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_profiles: object, _name: str, _invited: object, choose: Callable[[], str]) -> None:
+        chosen.append(choose())
+        raise Unreachable("The connection was lost.")
+
+    chosen: list[str] = []
+    monkeypatch.setattr(joining, "join", lost)
+    invitation = json.loads(commands("invite", "frank", "--host", place, "--json")[1])["code"]
+    code, out, err = commands("join", invitation, "--generate")
+    assert (code, out) == (3, "")
+    assert f"The password that was made for frank, shown only now: {chosen[0]}\n" in err
 
 
 @pytest.mark.parametrize(

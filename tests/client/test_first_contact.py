@@ -3,7 +3,6 @@ is told. The true server is in the tests of the command.
 """
 
 import contextlib
-import hashlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -213,19 +212,53 @@ def test_a_server_that_speaks_no_tls_and_one_that_is_not_there(person: Person) -
     assert "cannot be reached: connection refused." in str(error)
 
 
-def test_a_connection_lost_behind_the_secret_leaves_a_way_to_log_in(person: Person) -> None:
-    def script(peer: Peer) -> None:
+WELCOME = {"type": "welcome", "username": "carol", "role": "member", "session": "s", "version": "0", "rooms": []}
+USED = {"type": "error", "code": "bad-invitation", "message": "This invitation was used already; ask for another."}
+
+
+def test_after_any_break_behind_the_secret_the_same_line_and_password_lead_in(person: Person) -> None:
+    def cut(peer: Peer) -> None:
         peer.send(HELLO)
-        redeem = peer.expect("redeem")
-        assert redeem["secret"] == SECRET
+        assert peer.expect("redeem")["secret"] == SECRET
         peer.cut()
 
-    with scripted(telling(pem(authority())), script) as server:
-        error = person.join(server.port)
-    assert isinstance(error, Unreachable)
-    assert "securechat login" in str(error)
-    assert person.profiles.chosen() == "work"
-    assert hashlib.sha256(SECRET.encode()).hexdigest() not in person.profiles.path("work").read_text()
+    def used(peer: Peer) -> None:
+        peer.send(HELLO)
+        peer.expect("redeem")
+        peer.send(USED)
+
+    def login(peer: Peer) -> None:
+        peer.send(HELLO)
+        login = peer.expect("login")
+        assert (login["username"], login["password"]) == ("carol", person.choose())
+        peer.send({**WELCOME, "token": "a token"})
+        peer.leave()
+
+    def refuse(peer: Peer) -> None:
+        peer.send(HELLO)
+        peer.expect("login")
+        peer.send({"type": "error", "code": "bad-credentials", "message": "No."})
+
+    told = telling(pem(authority()))
+    with scripted(told, cut, told, used, refuse, told, used, login, told, used, login) as server:
+        lost = person.join(server.port)
+        assert isinstance(lost, Unreachable)
+        assert str(lost).endswith("Your account may be there by now: type the same line again, with the same password.")
+        another = person.join(server.port)  # with another password than the first time
+        assert (another.exit_code, another.message) == (4, USED["message"])
+        # The account is there, and the profile cannot be written.
+        folder = person.profiles.path("work").parent.parent
+        folder.mkdir(parents=True)
+        (folder / "profiles").write_text("in the way")
+        kept = person.join(server.port)
+        assert "cannot be used" in str(kept)
+        assert str(kept).endswith(
+            "Your account is there. When that is mended, type the same line again, with the same password."
+        )
+        (folder / "profiles").unlink()
+        invited = Invited(Address("carol", "localhost", server.port), digest(authority()), SECRET)
+        join(person.profiles, "work", invited, person.choose)
+    assert person.profiles.token("work") == "a token"
 
 
 def test_what_comes_of_it_is_a_profile_with_a_session(person: Person) -> None:
@@ -233,10 +266,7 @@ def test_what_comes_of_it_is_a_profile_with_a_session(person: Person) -> None:
         peer.send(HELLO)
         redeem = peer.expect("redeem")
         assert (redeem["username"], redeem["password"]) == ("carol", person.choose())
-        peer.send(
-            {"type": "welcome", "username": "carol", "role": "member", "session": "s", "version": "0", "rooms": [],
-             "token": "a token"},
-        )  # fmt: skip
+        peer.send({**WELCOME, "token": "a token"})
         peer.leave()
 
     with scripted(telling(pem(authority())), script) as server:

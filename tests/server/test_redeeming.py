@@ -126,6 +126,18 @@ def test_who_guesses_has_to_wait_and_so_do_the_logins_of_that_address(home: Path
             assert 0 < waits["retry_after"] <= 60.0
 
 
+def test_who_has_the_secret_of_a_used_invitation_need_not_wait_to_log_in(home: Path) -> None:
+    with running_server(home, login_waits=(60.0,)) as server:
+        issue(server)
+        assert tried(server, redeem())["type"] == "welcome"
+        with Peer(server.port) as frank:
+            frank.receive()
+            frank.send(redeem())
+            assert "used already" in frank.receive()["message"]
+            frank.send({"type": "login", "username": "frank", "password": OWN})
+            assert frank.receive()["type"] == "welcome"
+
+
 def test_a_weak_password_leaves_the_invitation_open(server: Server) -> None:
     issue(server)
     with Peer(server.port) as frank:
