@@ -32,33 +32,35 @@ class Audience:
         """The subscriptions that are level with their room, by room."""
         self._reactor = reactor
         self._services = reactor.services
-        self._sessions: dict[str, set[Session]] = {}
+        self._sessions: dict[str, tuple[Session, ...]] = {}
+        """By account."""
         self._handed: collections.deque[tuple[float, int]] = collections.deque()
         """When how many proposals were handed to the journal that have no answer yet: answers come in their order."""
 
     def entered(self, session: "Session") -> None:
         """The session is logged in."""
-        self._sessions.setdefault(session.username, set()).add(session)
+        self._sessions[session.username] = (*self._sessions.get(session.username, ()), session)
         self._services.presence.came(session.username, session.token_hash, session.connection.source)
 
     def left(self, session: "Session") -> None:
         """The session, which was logged in, is over."""
-        sessions = self._sessions[session.username]
-        sessions.discard(session)
-        if not sessions:
+        others = tuple(one for one in self._sessions[session.username] if one is not session)
+        if others:
+            self._sessions[session.username] = others
+        else:
             del self._sessions[session.username]
         self._services.presence.went(session.username, session.token_hash, session.connection.source)
 
     def tell_all(self, event: AnyEvent) -> None:
         """Tell every session."""
         for sessions in tuple(self._sessions.values()):
-            for session in tuple(sessions):
+            for session in sessions:
                 session.tell(event)
 
     def end_sessions(self, accounts: Iterable[str], bye: Bye, keep: "Session | None") -> None:
         """End every session of these accounts but the one to keep."""
         for name in accounts:
-            for session in tuple(self._sessions.get(name, ())):
+            for session in self._sessions.get(name, ()):
                 if session is not keep:
                     session.connection.finish(bye)
 
@@ -97,7 +99,7 @@ class Audience:
             mine += self.tell_outcome(origin, outcome)
         self._time_answers(mine)
         for gain in batch.gained:
-            for session in tuple(self._sessions.get(gain.account, ())):
+            for session in self._sessions.get(gain.account, ()):
                 self._reactor.guard(session.connection, session.gained, gain.room, gain.after)
         # Before the fan-out: whoever was kicked hears that, and nothing that stands behind it in the same batch.
         self._take_away(batch)
@@ -106,7 +108,7 @@ class Audience:
         self._take_away(batch)  # again: who is level now reads no more
         self._tell_marks(batch)
         for token in batch.revoked:
-            for session in tuple(self._sessions.get(token.account, ())):
+            for session in self._sessions.get(token.account, ()):
                 if session.token_hash == token.token_hash:
                     session.connection.finish(Bye(code=Code.REVOKED, message="This session was ended."))
 
@@ -124,7 +126,7 @@ class Audience:
             room = batch.view.rooms.get(loss.room)
             if room is not None and loss.account in room.members:
                 continue  # back in already, within the same batch
-            for session in tuple(self._sessions.get(loss.account, ())):
+            for session in self._sessions.get(loss.account, ()):
                 session.subscriptions.end_with(loss.room, loss.after + 1)
 
     def _tell_marks(self, batch: Batch) -> None:

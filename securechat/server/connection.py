@@ -14,7 +14,6 @@ import ssl
 import struct
 import sys
 import time
-from collections import deque
 from typing import Protocol as Interface
 
 from securechat.errors import ProtocolError
@@ -116,11 +115,12 @@ class Connection:
         self._owner = owner
         self._phase = HANDSHAKE
         self._mask = 0
-        self._queue: deque[bytes] = deque()
+        # Lists, for all that is taken from their front: an empty deque has 600 bytes, and most connections are idle.
+        self._queue: list[bytes] = []
         self._out: bytes | memoryview = b""
         self._read_waits_for = READ
         self._write_waits_for = 0
-        self._received: deque[AnyRequest | ProtocolError] = deque()
+        self._received: list[AnyRequest | ProtocolError] = []
         self._deadline = time.monotonic() + owner.limits.handshake_seconds
         self.address = address
         self.source = source
@@ -340,7 +340,7 @@ class Connection:
     def _hand_over(self) -> None:
         session = self.session
         while self._received and self._phase is OPEN and session and session.hears():
-            session.handle(self._received.popleft())
+            session.handle(self._received.pop(0))
 
     def _may_read(self) -> bool:
         return self._phase is OPEN and not self._received and self.session is not None and self.session.hears()
@@ -394,13 +394,16 @@ class Connection:
     def _join(self) -> bytes:
         queue = self._queue
         if len(queue) == 1:
-            return queue.popleft()
-        parts: list[bytes] = []
-        size = 0
-        while queue and size < WRITE_BYTES:
-            parts.append(queue.popleft())
-            size += len(parts[-1])
-        return b"".join(parts)
+            return queue.pop()
+        size = count = 0
+        for part in queue:
+            if size >= WRITE_BYTES:
+                break
+            size += len(part)
+            count += 1
+        data = b"".join(queue[:count])
+        del queue[:count]
+        return data
 
     def _watch(self, mask: int | None = None) -> None:
         if mask is None:
