@@ -195,7 +195,7 @@ class Connection:
                 self._bell.quiet()
                 is_closing = self.closing.is_set()  # asked first: what was said before goes out before the goodbye
                 if dialogue.stage is Stage.IN:
-                    dialogue.outgoing.extend(self._exchange.take(all=is_closing))
+                    dialogue.outgoing.extend(self._exchange.take(time.monotonic(), all=is_closing))
                 if is_closing:
                     dialogue.leave(time.monotonic())
                 try:
@@ -209,7 +209,10 @@ class Connection:
                     break
                 _watch(selector, tls, watched, wanted)
                 watched = wanted
-                selector.select(0 if again else max(0.0, dialogue.deadline - time.monotonic()))
+                deadline = dialogue.deadline
+                if dialogue.stage is Stage.IN:
+                    deadline = min(deadline, self._exchange.deadline)
+                selector.select(0 if again else max(0.0, deadline - time.monotonic()))
                 dialogue.check(time.monotonic())
         _say_goodbye(tls)
 

@@ -26,7 +26,16 @@ from securechat.protocols.frames import (
 from securechat.protocols.native import NativeClientProtocol
 
 MAY_RETURN: Final = frozenset(
-    {Code.THROTTLED, Code.TOO_MANY_REQUESTS, Code.TOO_SLOW, Code.STORAGE, Code.INTERNAL, Code.IDLE, Code.SHUTDOWN}
+    {
+        Code.THROTTLED,
+        Code.TOO_MANY_REQUESTS,
+        Code.TOO_SLOW,
+        Code.STORAGE,
+        Code.UNAVAILABLE,
+        Code.INTERNAL,
+        Code.IDLE,
+        Code.SHUTDOWN,
+    }
 )
 """The reasons of a server that may let the same client in later. For all others a person is needed."""
 
@@ -97,7 +106,7 @@ class Dialogue:
                 heard.append(event)
                 self._note(event)
         if heard:
-            self._exchange.hear(heard, keep=somebody_listens)
+            self._exchange.hear(heard, now, keep=somebody_listens)
 
     def leave(self, now: float) -> None:
         """Log out behind what is still to be sent; without a session there is nothing to wait for."""
@@ -196,6 +205,8 @@ class Dialogue:
             return Refused(what, code=event.code, hint=wait, retry_after=event.retry_after)
         if isinstance(event, Bye):
             return _farewell(event)
+        if event.code == Code.UNAVAILABLE:  # of this node, not of the account
+            return Unreachable(f"{self._address} lets nobody in now: {text.line(event.message)}", hint=wait)
         return refusal(event)
 
     def _note(self, event: AnyEvent) -> None:

@@ -4,7 +4,6 @@ knows frames, and nothing of sockets or TLS.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -15,9 +14,9 @@ from securechat.client.hearing import Back, Hearing
 from securechat.client.outbox import Line, Outbox
 from securechat.client.pending import REPEATABLE, Pending, Question, Slot, out_of_place
 from securechat.client.reading import Reading
+from securechat.client.traffic import Traffic
 from securechat.errors import Code, Refused, SecurechatError, Unreachable
 from securechat.limits import (
-    CLIENT_IN_FLIGHT,
     CLIENT_OUTBOX,
     ROOM_NAME_LENGTH,
     ROOMS_PER_REQUEST,
@@ -55,10 +54,8 @@ class Exchange:
         self._notify = notify
         self._outbox = outbox
         self._changed = changed
-        self._waiting: deque[Slot] = deque()  # to be sent
-        self._sent: dict[str, Slot] = {}  # not answered, by ref
+        self._traffic = Traffic()
         self._lines: dict[str, Pending] = {}  # not settled, by id
-        self._in_flight = 0
         self._requests = 0
         self._is_in = False
         self._is_over = False
@@ -92,7 +89,7 @@ class Exchange:
             self._hand_over(question)
             self._changed.wait_for(lambda: question.outcome is not None, seconds)
             question.is_given_up = True
-            self._sent.pop(question.ref, None)
+            self._traffic.answered(question.ref)
         outcome = question.outcome
         if outcome is None:
             raise Unreachable(f"The server gave no answer within {seconds:g} seconds.")
@@ -141,22 +138,16 @@ class Exchange:
 
     # --- what the owner of the socket does --------------------------------------------------------
 
-    def take(self, *, all: bool = False) -> bytes:
+    def take(self, now: float, *, all: bool = False) -> bytes:
         """What is to be sent, in the order in which it was left here; `all`, though CLIENT_IN_FLIGHT lines are."""
-        notes: list[bytes] = []
         with self._changed:
-            while self._waiting:
-                slot = self._waiting[0]
-                if isinstance(slot, Pending):
-                    if self._in_flight >= CLIENT_IN_FLIGHT and not all:
-                        break
-                    self._in_flight += 1
-                self._waiting.popleft()
-                if isinstance(slot, Pending) or not slot.is_given_up:
-                    slot.was_sent = True
-                    self._sent[slot.ref] = slot
-                    notes.append(slot.note)
-        return b"".join(notes)
+            return self._traffic.take(now, all=all)
+
+    @property
+    def deadline(self) -> float:
+        """When to `take` again though nobody notifies."""
+        with self._changed:
+            return self._traffic.deadline
 
     def opened(self, welcome: Welcome) -> None:
         """The server let us in, the first time or again: reading goes on where it ended, then what waits is sent.
@@ -174,7 +165,7 @@ class Exchange:
             self._changed.notify_all()
         self._notify()  # what waited for it is to be sent
 
-    def hear(self, events: list[AnyEvent], *, keep: bool) -> None:
+    def hear(self, events: list[AnyEvent], now: float, *, keep: bool) -> None:
         """Bring answers to those who wait for them; keep the rest, and what became of lines, for `events()`.
 
         An answer that nobody waits for any more is dropped; `keep` is False where nobody will read what is heard.
@@ -185,7 +176,7 @@ class Exchange:
             with self._changed:
                 try:
                     for event in events:
-                        is_new = self._hear(event, settled)
+                        is_new = self._hear(event, now, settled)
                         if is_new and keep:
                             self.hearing.put(event)
                 finally:
@@ -199,17 +190,13 @@ class Exchange:
             if self._is_in:
                 self.hearing.lose(failure.message)
             self._is_in = False
-            self._in_flight = 0
-            unanswered = [*self._sent.values(), *self._waiting]
-            self._sent.clear()
-            self._waiting.clear()
-            for slot in unanswered:
+            for slot in self._traffic.empty():
                 if isinstance(slot, Question) and slot.is_own:
                     continue  # asked anew by the next welcome
                 if slot.was_sent and not isinstance(slot.request, REPEATABLE):
                     slot.settle(Unreachable("The connection was lost before the answer came; it may be done."))
                 else:
-                    self._waiting.append(slot)
+                    self._traffic.add(slot)
             self.hearing.miss()
             self._changed.notify_all()
 
@@ -220,13 +207,11 @@ class Exchange:
             self._is_over = True
             self._failure = failure
             self.hearing.end(failure)
-            for slot in (*self._sent.values(), *self._waiting):
+            for slot in self._traffic.empty():
                 if isinstance(slot, Question):
                     slot.settle(self._end_for_callers())
             for line in self._lines.values():
                 line.settle(Unreachable(_unfinished(line, is_kept=self._outbox is not None)))
-            self._sent.clear()
-            self._waiting.clear()
             self._lines.clear()
             self._changed.notify_all()
         if self._outbox:
@@ -237,14 +222,14 @@ class Exchange:
     def _hand_over(self, slot: Slot) -> None:
         if self._is_over:
             raise self._end_for_callers()
-        self._waiting.append(slot)
+        self._traffic.add(slot)
         self._notify()
 
     def _ask_first(self, request: AnyRequest) -> None:
         """Send a request of the client's own before all that waits."""
         question = Question(request, is_own=True)
         self._write_note(question)
-        self._waiting.appendleft(question)
+        self._traffic.add_first(question)
         self._notify()
 
     def _write_note(self, slot: Slot) -> None:
@@ -259,21 +244,23 @@ class Exchange:
             # The server would close the connection for it.
             raise Refused(f"It is too long: {self.line_bytes} bytes are the most.", code=Code.TOO_LONG)
 
-    def _hear(self, event: AnyEvent, settled: list[Pending]) -> bool:
+    def _hear(self, event: AnyEvent, now: float, settled: list[Pending]) -> bool:
         """Take one event; whether it is for `events()`."""
         if isinstance(event, RecordEvent):
             return self._hear_record(event)
         if not isinstance(event, Answer):
             return True
-        slot = self._sent.pop(event.ref, None) if event.ref else None
+        slot = self._traffic.answered(event.ref) if event.ref else None
         if slot is None:
             return event.ref is None and isinstance(event, Error)
         outcome = refusal(event) if isinstance(event, Error) else event
+        if isinstance(slot, Pending) and isinstance(event, Error) and event.code == Code.UNAVAILABLE:
+            self._traffic.hold(slot, now, event.retry_after)
+            return False
         if isinstance(slot, Pending):
-            self._in_flight -= 1
             self._lines.pop(slot.id, None)
             settled.append(slot)
-            if self._waiting:
+            if self._traffic.has_waiting:
                 self._notify()
             slot.settle(outcome)
             return True
@@ -306,7 +293,7 @@ class Exchange:
             return
         self._write_note(pending)
         self._lines[pending.id] = pending
-        self._waiting.append(pending)
+        self._traffic.add(pending)
 
     def _keep(self, pending: Pending) -> None:
         if self._outbox is None:
