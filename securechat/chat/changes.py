@@ -8,6 +8,7 @@ from typing import Protocol, assert_never
 from securechat.chat import sanctions
 from securechat.chat.invitations import Invitations, decide_invitation
 from securechat.chat.model import (
+    Barrier,
     Change,
     Changed,
     Expire,
@@ -63,6 +64,8 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
         case Revoke():
             gone = revoked(change, state.tokens_of(change.account))
             return Changed(change) if gone or change.fingerprint else Unchanged("")
+        case Barrier():
+            return Changed(change)
         case Issue() | Redeem() | RevokeInvitation():
             return decide_invitation(state, change, now)
         case Impose() | Lift():

@@ -126,6 +126,10 @@ class Revoke(msgspec.Struct, frozen=True, tag=str.lower):
     fingerprint: bytes = b""
 
 
+class Barrier(msgspec.Struct, frozen=True, tag=str.lower):
+    """Nothing changes: where this is decided, all that was ordered before it is known."""
+
+
 class Expire(msgspec.Struct, frozen=True, tag=str.lower):
     """Erase the room's records up to `upto`, oldest first; one change takes but a limited step of it."""
 
@@ -200,7 +204,9 @@ class Sanction(msgspec.Struct, frozen=True):
     room: str = ""
 
 
-Change: TypeAlias = Mark | Forget | Grant | Revoke | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
+Change: TypeAlias = (
+    Mark | Forget | Grant | Revoke | Barrier | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
+)
 """What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
 among the others where it travels."""
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from securechat.chat import chain, changes, invitations, rules, sanctions
 from securechat.chat.model import (
+    Barrier,
     Change,
     Expire,
     Forget,
@@ -230,6 +231,8 @@ class Draft:
                 gone = changes.revoked(change, mine)
                 self._hold(change.account, tuple(held for held in mine if held not in gone), gone=gone)
                 self._stamp(change.account, change.fingerprint)
+            case Barrier():
+                pass  # that it is decided is all that it is for
             case Expire():
                 self._expire(change.room, change.upto)
             case Issue() | Redeem() | RevokeInvitation():

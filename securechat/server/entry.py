@@ -14,7 +14,7 @@ from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import Account
 from securechat.accounts.tokens import fingerprint, hash_token, new_token, opens
 from securechat.chat import invitations, sanctions
-from securechat.chat.model import Changed, Grant, Outcome, Redeem, Rejected
+from securechat.chat.model import Barrier, Changed, Grant, Outcome, Redeem, Rejected
 from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, Code, WeakPassword
 from securechat.protocols import frames
@@ -40,6 +40,7 @@ class Entry:
         self._failures = 0
         self._granting: tuple[Account, str] | None = None
         """Who is to get which token, while the journal decides."""
+        self._token_shown = b""
 
     def handle(self, request: object) -> None:
         """Act on one request of those that are heard before login."""
@@ -184,6 +185,8 @@ class Entry:
         self._session.state = State.GREETED
         if not self._is_current(account):
             self._refuse_login(frames.Login(ref=origin.ref, username=account.name, password=""))
+        elif isinstance(outcome, Rejected) and outcome.code is Code.UNAVAILABLE:
+            self._refuse_for_now(origin.ref, outcome)
         elif banned := self._ban(account, outcome):
             log.warning("login refused: banned", extra=self._session.who() | {"account": account.name})
             self._note("login", account.name, banned.code)
@@ -204,16 +207,37 @@ class Entry:
         return outcome if isinstance(outcome, Rejected) else None
 
     def _resume(self, request: frames.Resume) -> None:
-        token_hash = hash_token(request.token)
+        if not self._reactor.services.config.cluster.servers:
+            self._come_back(request.ref, hash_token(request.token))
+        else:
+            # Another node may have let it in a moment ago, and have told it more than this one knows yet.
+            self._session.state = State.CHECKING
+            self._token_shown = hash_token(request.token)
+            self._reactor.propose(Origin(self._session, Barrier(), request.ref))
+
+    def came_level(self, origin: Origin, outcome: Outcome) -> None:
+        """This node knows all that was ordered before the client wanted to come back; or it cannot tell."""
+        self._session.state = State.GREETED
+        if isinstance(outcome, Rejected):
+            self._refuse_for_now(origin.ref, outcome)
+        else:
+            self._come_back(origin.ref, self._token_shown)
+        self._session.connection.hear()
+
+    def _refuse_for_now(self, ref: str | None, why: Rejected) -> None:
+        self._session.connection.forget_received()
+        self._session.refuse(ref, why.code, why.message, why.retry_after or RETRY_SECONDS)
+
+    def _come_back(self, ref: str | None, token_hash: bytes) -> None:
         token = self._reactor.services.view.tokens.get(token_hash)
         account = self._reactor.services.authenticator.accounts.get(token.account) if token else None
         if token is None or account is None or not opens(token, account):
-            self.count_failure(request.ref, "This token is not in force; log in with the password.")
+            self.count_failure(ref, "This token is not in force; log in with the password.")
         elif self._is_barred(account.name):
-            self._bar(request.ref)
+            self._bar(ref)
         else:
             self._session.token_hash = token_hash
-            self._enter("token", request.ref, account, "")
+            self._enter("token", ref, account, "")
 
     def _is_barred(self, username: str) -> bool:
         # Beside the password, not in its place: whoever has only the certificate's file does not come in.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from securechat.chat.model import Forget, Grant, Impose, Kind, Lift, Mark, Proposal, Record, Revoke
+from securechat.chat.model import Barrier, Forget, Grant, Impose, Kind, Lift, Mark, Proposal, Record, Revoke
 from securechat.chat.names import is_direct, shown_room
 from securechat.journal.journal import Batch
 from securechat.limits import SAFE_INTEGER
@@ -27,7 +27,7 @@ class Origin(msgspec.Struct, frozen=True):
     """Where a proposal came from, so that its outcome finds the way back."""
 
     session: "Session"
-    proposal: Proposal | Mark | Forget | Grant | Revoke | Impose | Lift
+    proposal: Proposal | Mark | Forget | Grant | Revoke | Barrier | Impose | Lift
     ref: str | None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from securechat.certificates import read_peer
-from securechat.chat.model import Grant, Outcome
+from securechat.chat.model import Barrier, Grant, Outcome
 from securechat.errors import Code, ProtocolError
 from securechat.protocols import frames
 from securechat.protocols.frames import AnyEvent, AnyRequest, Bye, Error
@@ -173,6 +173,8 @@ class Session:
         """The journal has decided one of this session's proposals."""
         if isinstance(origin.proposal, Grant):
             self.entry.granted(origin, outcome)
+        elif isinstance(origin.proposal, Barrier):
+            self.entry.came_level(origin, outcome)
         elif self._requests:
             self._requests.decided(origin, outcome)
             self._leave_when_answered()

@@ -7,6 +7,7 @@ import pytest
 
 from securechat.chat.changes import decide_change, forgotten, revoked
 from securechat.chat.model import (
+    Barrier,
     Changed,
     Expire,
     Forget,
@@ -98,6 +99,7 @@ def test_the_cursors_of_a_consumer_are_forgotten_where_there_are_any() -> None:
 def test_a_token_is_granted_once() -> None:
     assert decide_change(Held(), Grant("mia", b"new", "laptop"), NOW) == Changed(Grant("mia", b"new", "laptop"))
     assert decide_change(Held(), Grant("mia", b"one", "laptop"), NOW) == Unchanged("")
+    assert decide_change(Held(), Barrier(), NOW) == Changed(Barrier())
 
 
 def test_one_token_or_all_of_an_account_are_revoked_and_never_anothers() -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from securechat.journal.jetstream import order
 from securechat.server.server import Server
-from tests.cluster.servers import NatsServer, new_stream, node_settings
-from tests.server.support import make_home, peer, running_server
+from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings
+from tests.server.support import PASSWORD, Peer, make_home, peer, running_server
 
 
 def heads(*nodes: Server) -> list[dict[str, tuple[int, bytes]]]:
@@ -46,3 +49,56 @@ def test_what_is_said_on_one_node_is_heard_on_the_other_with_the_same_numbers(
                 assert alice.messages(1)[0]["text"] == "level"
                 mine, theirs = heads(first, second)
     assert mine == theirs
+
+
+def test_who_moves_to_another_node_finds_there_what_the_first_had_told_them(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    stream = new_stream()
+    one, two = (node_settings([nats_server], stream, name) for name in ("one", "two"))
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    with running_server(homes[0], cluster=one) as first, running_server(homes[1], cluster=two) as second:
+        for number in range(10):
+            with Peer(first.port) as here, Peer(second.port) as there:
+                there.receive()
+                token = here.login("alice")["token"]
+                if not number:
+                    here.join()
+                seq = here.say("hello", id=f"a{number}")["seq"]
+                # At once, while the other node may be behind: neither the token nor the line is unknown there.
+                there.send({"type": "resume", "token": token})
+                welcome = there.receive()
+                assert welcome["type"] == "welcome"
+                assert welcome["rooms"][0]["head"] >= seq
+        with Peer(second.port) as nobody:
+            nobody.receive()
+            nobody.send({"type": "resume", "token": "nobody's"})
+            assert nobody.receive()["code"] == "bad-credentials"
+
+
+def test_a_node_that_cannot_reach_the_stream_lets_nobody_in_and_who_is_in_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "PATIENCE_SECONDS", 0.2)
+    with nats_servers(tmp_path / "nats", 1) as (nats,):
+        home = make_home(tmp_path / "home")
+        with (
+            running_server(home, cluster=node_settings([nats])) as node,
+            peer(node, room="lobby", username="alice") as in_,
+        ):
+            in_.say("hello", id="a1")
+            nats.kill()
+            for way in ({"type": "login", "username": "bob", "password": PASSWORD}, {"type": "resume", "token": "any"}):
+                with Peer(node.port) as late:
+                    late.receive()
+                    late.send(way)
+                    refused = late.receive()
+                    assert (refused["code"], refused["retry_after"]) == ("unavailable", 2.0)
+            in_.send({"type": "history", "room": "lobby", "limit": 10})
+            assert [one["text"] for one in in_.expect("page")["records"] if one["type"] == "message"] == ["hello"]
+            nats.start()
+            nats.wait_ready()
+            while (said := in_.say("again", id="a2"))["type"] == "error":
+                assert said["code"] == "unavailable"
+            with peer(node, "bob"):
+                pass

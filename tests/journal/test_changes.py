@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.chat.model import Changed, Forget, Grant, Mark, Proposal, Rejected, Revoke, Token, Unchanged
+from securechat.chat.model import Barrier, Changed, Forget, Grant, Mark, Proposal, Rejected, Revoke, Token, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
 from securechat.journal.draft import Membership, Revoked
@@ -106,6 +106,12 @@ def test_a_marker_may_be_in_the_batch_that_let_its_account_in(running: RunningJo
     assert isinstance(first, Rejected)
     assert first.code is Code.NOT_MEMBER
     assert third == Changed(Mark("bob", LOBBY, 4))
+
+
+def test_a_barrier_is_decided_and_changes_nothing(running: RunningJournal) -> None:
+    before = running.journal.view
+    assert running.outcome(Barrier()) == Changed(Barrier())
+    assert running.journal.view == before
 
 
 def test_a_token_is_in_force_until_it_is_revoked(opened: Opener, path: Path) -> None:
