@@ -114,7 +114,7 @@ class Cursor:
         if len(erased) == HASH_BYTES and not salt and not text:
             return erased
         # Salt and text are hashed as one: with a salt of another length, another text would have the same hash.
-        if erased or len(salt) != (0 if text is None else SALT_BYTES):
+        if erased or len(salt) != (SALT_BYTES if text else 0):
             raise ChainBroken(self.room, record.seq)
         return commitment(salt, text or "")
 

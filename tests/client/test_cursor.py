@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from securechat.chat import chain
+from securechat.chat.model import Record
 from securechat.client.cursor import Cursor, Step, check_page
 from securechat.errors import ChainBroken
-from securechat.protocols.frames import AnyRecord, Message, Page
+from securechat.protocols.frames import AnyRecord, Message, Page, TopicRecord
 from tests.client.chained import SALT, Chained, encoded
 
 
@@ -107,6 +108,15 @@ def test_a_record_that_hides_what_its_link_is_made_of_breaks_the_chain(change: d
     cursor = Cursor("lobby", "alice", 0, room.hashes[0])
     with pytest.raises(ChainBroken):
         cursor.take(record(room.records[0], **change))
+
+
+def test_an_emptied_topic_has_no_salt_and_is_no_break() -> None:
+    cursor = Cursor("lobby", "alice", 0, encoded(chain.start("lobby")))
+    emptied = Record("lobby", 1, "topic", "bob", "id-1", 60_000)
+    assert cursor.take(TopicRecord(room="lobby", seq=1, sender="bob", time=60_000, id="id-1", text="")) is Step.NEXT
+    cursor.name(1, encoded(chain.link_record(chain.start("lobby"), emptied)))
+    with pytest.raises(ChainBroken):
+        cursor.take(TopicRecord(room="lobby", seq=2, sender="bob", time=60_000, text="", salt=encoded(b"x" * 16)))
 
 
 def test_a_named_hash_that_is_none_breaks_the_chain() -> None:

@@ -68,6 +68,8 @@ def test_two_people_talk_reply_edit_and_delete(server: Server, home: Path) -> No
         alice.wait_for(r"\* │ bob waves")
         alice.enter("/topic Tea at four")
         bob.wait_for("set the topic: Tea at four", "^ lobby │ Tea at four")
+        bob.enter("/topic -")
+        alice.wait_without("^ lobby │ Tea at four")
         alice.enter("/jion x")
         alice.wait_for("-- There is no command /jion.")
         alice.enter("/who")
