@@ -21,10 +21,10 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults soak bench pictures check fuzz pages man lock clean
+.PHONY: help install run test faults faults-cluster soak bench pictures check fuzz pages man lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-8s %s\n' "$$name" "$$line"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-14s %s\n' "$$name" "$$line"; done
 
 install: $(INSTALLED) ## Install securechat into .venv, from the locked versions
 	@echo "securechat is installed; it runs as $(BIN)/securechat"
@@ -42,6 +42,9 @@ test: $(TOOLS) ## Run every test, and hold the coverage
 
 faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds of times, and count
 	@$(BIN)/python -m tests.faults
+
+faults-cluster: $(TOOLS) ## Kill and pause nodes and NATS servers of a cluster for MINUTES of 15, and count
+	@$(BIN)/python -m tests.faults.nodes --minutes $(or $(MINUTES),15)
 
 soak: $(TOOLS) ## Serve clients, attackers and reloads at once for MINUTES of 10, and count
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)

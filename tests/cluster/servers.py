@@ -13,7 +13,9 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
+import nats
 import trustme
 
 from securechat.config import Cluster
@@ -172,3 +174,12 @@ def node_settings(servers: Sequence[NatsServer], stream: str = "", node: str = "
         stream=stream or new_stream(),
         replicas=len(servers),
     )
+
+
+async def ask_nats(server: NatsServer, act: Any) -> Any:
+    """Do something with JetStream as its administrator would."""
+    client = await nats.connect(server.url, tls=node_tls())
+    try:
+        return await act(client.jetstream())
+    finally:
+        await client.close()

@@ -1,12 +1,14 @@
 """Two nodes on one stream are one chat: the same numbers, the same chains, whoever speaks where."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from securechat.journal.backup import backup, restore
 from securechat.journal.jetstream import order
 from securechat.server.server import Server
-from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings
+from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings
 from tests.server.support import PASSWORD, Peer, make_home, peer, running_server
 
 
@@ -102,3 +104,24 @@ def test_a_node_that_cannot_reach_the_stream_lets_nobody_in_and_who_is_in_can_re
                 assert said["code"] == "unavailable"
             with peer(node, "bob"):
                 pass
+
+
+def test_a_node_that_begins_from_a_backup_of_another_goes_on_from_there(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    stream = new_stream()
+    one, two = (node_settings([nats_server], stream, name) for name in ("one", "two"))
+    with running_server(make_home(tmp_path / "one"), cluster=one) as first, peer(first, "alice", room="lobby") as alice:
+        for number in range(3):
+            alice.say("before", id=f"before-{number}")
+        backup(tmp_path / "one", tmp_path / "backup.tar")
+        # What the backup has leaves the stream, as it does with time.
+        asyncio.run(ask_nats(nats_server, lambda nats: nats.purge_stream(stream)))
+        alice.say("after", id="after")
+        restore(tmp_path / "backup.tar", tmp_path / "two")
+        with running_server(tmp_path / "two", cluster=two) as second, peer(second, "bob", room="lobby") as bob:
+            bob.say("level", id="level")
+            assert alice.expect("join")["sender"] == "bob"
+            assert alice.messages(1)[0]["text"] == "level"
+            mine, theirs = heads(first, second)
+    assert mine == theirs

@@ -5,7 +5,7 @@ They know where the server is from a `Stage`, and nothing of what breaks it.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition, Thread
 from typing import Any, Final
@@ -166,7 +166,7 @@ class Author:
 
 
 @contextmanager
-def talking(authors: list[Author], stage: Stage) -> Iterator[Callable[[], None]]:
+def talking(authors: Sequence[Author], stage: Stage) -> Iterator[Callable[[], None]]:
     """Let the authors talk. Gives what brings them to an end: it returns when all that they said is acknowledged."""
     threads = [Thread(target=author.run, name="author", daemon=True) for author in authors]
 

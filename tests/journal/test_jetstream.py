@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import nats
 import pytest
 
 from securechat.chat.model import Proposal, Recorded, Rejected
@@ -25,7 +24,7 @@ from securechat.journal.jetstream.stream import Engine
 from securechat.journal.journal import Submission, Terms
 from securechat.journal.store import Position, Store
 from securechat.limits import Limits
-from tests.cluster.servers import NatsServer, engine, nats_servers, node_tls
+from tests.cluster.servers import NatsServer, ask_nats, engine, nats_servers
 from tests.journal.faults import break_store
 from tests.journal.support import PATIENCE, RunningJournal, assert_chained, change, running_journal, said
 
@@ -49,14 +48,6 @@ def node(path: Path, way: Engine, **limits: Any) -> Iterator[RunningJournal]:
     """A node with its store at `path`."""
     with running_journal(path, Limits(**limits), order=lambda limit: JetStreamOrder(limit, way)) as running:
         yield running
-
-
-async def ask_nats(server: NatsServer, act: Any) -> Any:
-    client = await nats.connect(server.url, tls=node_tls())
-    try:
-        return await act(client.jetstream())
-    finally:
-        await client.close()
 
 
 def refusal(path: Path, way: Engine) -> str:

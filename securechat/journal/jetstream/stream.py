@@ -20,8 +20,24 @@ API_SECONDS: Final = 3.0
 OLDEST_SERVER: Final = (2, 12)
 """Before it, servers lost what they had acknowledged in cases that are mended since."""
 
+_CHECKED: Final = (
+    "subjects",
+    "retention",
+    "storage",
+    "discard",
+    "max_age",
+    "max_msg_size",
+    "duplicate_window",
+    "num_replicas",
+)
+"""What of the settings a node looks at."""
+
 DUPLICATE_SECONDS: Final = 86_400
 """How long the stream knows a pack that is sent again: a node tries for as long as it runs, but hardly for a day."""
+
+MAX_AGE_SECONDS: Final = 7 * 86_400
+"""How long the stream keeps what is said: a text that was deleted is gone from it then too. A node that was away for
+longer goes on from a backup of another."""
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -49,6 +65,7 @@ def settings(engine: Engine) -> StreamConfig:
         # Full, it takes nothing more: to lose the oldest would lose what a node that is away has not read.
         discard=DiscardPolicy.NEW,
         num_replicas=engine.replicas,
+        max_age=MAX_AGE_SECONDS,
         max_msg_size=PACK_BYTES,
         duplicate_window=DUPLICATE_SECONDS,
         deny_delete=True,
@@ -69,7 +86,7 @@ async def ready_stream(client: Client, engine: Engine) -> StreamInfo:
     found = info.config
     flaws = [
         f"{name} is {_shown(found, name)} and not {_shown(wanted, name)}"
-        for name in ("subjects", "retention", "storage", "discard", "max_msg_size", "duplicate_window", "num_replicas")
+        for name in _CHECKED
         if getattr(found, name) != getattr(wanted, name)
     ]
     if flaws:
@@ -90,4 +107,4 @@ def check_place(info: StreamInfo, read: int) -> None:
         raise ClusterError(f"{what} {info.state.last_seq}: it is another, or has lost some.")
     if info.state.first_seq > read + 1:
         what = f"This node has followed the stream up to entry {read}, and it begins at {info.state.first_seq} now."
-        raise ClusterError(what, hint="Give the node a new home with a backup of another node's in it.")
+        raise ClusterError(what, hint="Restore a backup of another node into a new home: securechat restore.")
