@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from securechat.chat.chain import SALT_BYTES
 from securechat.chat.model import Proposal, Recorded, Rejected
 from securechat.chat.names import LOBBY
 from securechat.errors import Code, SecurechatError
@@ -19,7 +20,7 @@ from securechat.journal.jetstream import link as links
 from securechat.journal.jetstream import order as orders
 from securechat.journal.jetstream.link import Link
 from securechat.journal.jetstream.order import JetStreamOrder
-from securechat.journal.jetstream.packs import PACK_BYTES, encode
+from securechat.journal.jetstream.packs import PACK_BYTES, ROOM_BYTES, encode
 from securechat.journal.jetstream.stream import Engine
 from securechat.journal.journal import Submission, Terms
 from securechat.journal.store import Position, Store
@@ -164,10 +165,20 @@ def test_proposals_that_no_node_could_read_never_travel(path: Path, nats_server:
         codes = [outcome.code if isinstance(outcome, Rejected) else "recorded" for _, outcome in batch.outcomes]
         assert codes == [Code.BAD_TEXT, "recorded", Code.BAD_TEXT]
         assert running.outcome(half).code is Code.BAD_TEXT  # type: ignore[union-attr]  # alone in its pack
-        many = [said("alice", f"long-{number}", "y" * 16_000) for number in range(6)]
-        running.propose(*many)
-        seqs = [o.record.seq for _ in range(2) for _, o in running.readers.next().outcomes if isinstance(o, Recorded)]
-        assert seqs == [3, 4, 5, 6, 7, 8]
+
+
+def test_packs_are_filled_and_never_too_large_for_the_stream(path: Path, nats_server: NatsServer) -> None:
+    empty = msgspec.msgpack.encode(Proposal("say", "alice", LOBBY, "whole-0", salt=bytes(SALT_BYTES)))
+    with node(path, engine([nats_server]), text_bytes=PACK_BYTES) as running:
+        running.record(change("join", "alice"))
+        # The string's own header is three bytes, and one where it is empty.
+        text = "y" * (ROOM_BYTES - len(empty) - 2)
+        running.propose(*(said("alice", f"whole-{number}", text) for number in range(3)))
+        running.propose(*(said("alice", f"long-{number}", "y" * 16_000) for number in range(6)))
+        seqs: list[int] = []
+        while len(seqs) < 9:
+            seqs += [o.record.seq for _, o in running.readers.next().outcomes if isinstance(o, Recorded)]
+        assert seqs == list(range(2, 11))
 
 
 def test_a_stream_with_other_settings_is_not_followed(path: Path, nats_server: NatsServer) -> None:

@@ -27,8 +27,8 @@ PACK_PROPOSALS: Final = 1_024
 """As many as are in one commit: a larger pack would only make the first of them wait."""
 
 
-_FRAME_BYTES: Final = 64
-"""More than the pack's own fields take."""
+_FRAME_BYTES: Final = 512
+"""More than the pack's own fields and its headers take: the stream counts both."""
 
 ROOM_BYTES: Final = PACK_BYTES - _FRAME_BYTES
 """What proposals may take of it."""
