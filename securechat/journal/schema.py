@@ -63,13 +63,14 @@ FIRST: Final = (
 
 SECOND: Final = (
     "ALTER TABLE tokens ADD COLUMN fingerprint BLOB NOT NULL DEFAULT x''",
+    # The columns of the key come first: of other tables without a rowid SQLite 3.40 says that they are damaged.
     """CREATE TABLE sanctions (
         account TEXT NOT NULL,
         kind TEXT NOT NULL,
+        room TEXT NOT NULL,
         until INTEGER NOT NULL,
         since INTEGER NOT NULL,
         author TEXT NOT NULL,
-        room TEXT NOT NULL,
         PRIMARY KEY (account, kind, room)
     ) WITHOUT ROWID""",
     # With a rowid, which keeps them in the order in which they were issued.

@@ -66,6 +66,7 @@ def test_a_ban_from_a_room_ends_the_membership_in_the_same_commit_and_what_is_ov
         assert (kick.seq, kick.kind, kick.sender, kick.target, kick.time) == (3, "kick", "alice", "bob", 2_000)
         assert [(one.account, one.after) for one in batch.lost] == [("bob", 2)]
         assert running.journal.view.tokens.keys() == {b"b"}
+        assert verify_store(path).flaw is None
         assert not running.settle(Impose("carol", "ban", 5_000, "alice", "ops")).records
         running.settle(Lift("carol", "ban", "alice", "ops"))
         assert running.journal.view.sanctions == {}, "bob's was over"
