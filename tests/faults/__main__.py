@@ -1,7 +1,8 @@
 """The long form: kill servers, cut the power and break connections many times, and print what was counted.
 
-Run as `python -m tests.faults [--kills 200] [--cuts 100] [--breaks 200] [--records 50000] [--seed SEED]`. Exits with 1
-unless every fault came to pass and nothing was lost, doubled, reordered or invented; what a failure left is kept then.
+Run as `python -m tests.faults [--kills 200] [--cuts 100] [--breaks 200] [--records 50000] [--comings 5000] [--seed
+SEED]`. Exits with 1 unless every fault came to pass, nothing was lost, doubled, reordered or invented, and those who
+came and went left nothing behind; what a failure left is kept then.
 The seed decides what is tried; when threads and processes get to run is the machine's.
 """
 
@@ -15,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tests.faults import breaks, kills, powercuts, readers
+from tests.faults import breaks, comings, kills, powercuts, readers
 
-AnyReport = kills.Report | powercuts.Report | breaks.Report | readers.Report
-Report = TypeVar("Report", kills.Report, powercuts.Report, breaks.Report, readers.Report)
+AnyReport = kills.Report | powercuts.Report | breaks.Report | readers.Report | comings.Report
+Report = TypeVar("Report", kills.Report, powercuts.Report, breaks.Report, readers.Report, comings.Report)
 
 CONTROL: Final = 10
 """Power cuts without a sync at each commit: they must lose something, or the simulation shows nothing."""
@@ -32,7 +33,9 @@ def told(title: str, report: AnyReport, seconds: float) -> str:
     own = {name: value for name, value in report._asdict().items() if name not in ("counts", "acts")}
     if isinstance(report, breaks.Report):
         own |= report.acts
-    figures = own | report.counts._asdict()
+    if isinstance(report, comings.Report):
+        own = {name: "/".join(map(str, n)) if isinstance(n, tuple) else n for name, n in own.items()}
+    figures = own if isinstance(report, comings.Report) else own | report.counts._asdict()
     return f"{title} ({seconds:.0f} s)\n  " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in figures.items())
 
 
@@ -51,12 +54,13 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=100, help="simulated power cuts (default %(default)s)")
     parser.add_argument("--breaks", type=int, default=200, help="connections broken by a proxy (default %(default)s)")
     parser.add_argument("--records", type=int, default=50_000, help="said past two readers (default %(default)s)")
+    parser.add_argument("--comings", type=int, default=5_000, help="logins, and as many drops (default %(default)s)")
     parser.add_argument("--seed", type=int, help="the seed that an earlier run printed")
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="securechat-faults-"))
-    for name in ("kills", "cuts", "control", "breaks", "readers"):
+    for name in ("kills", "cuts", "control", "breaks", "readers", "comings"):
         (folder / name).mkdir()
 
     cut = timed("Power cuts", lambda: powercuts.cut_power(folder / "cuts", asked.cuts, seed))
@@ -68,7 +72,12 @@ def main() -> int:
     behind = timed("Readers that fell behind", lambda: readers.fall_behind(folder / "readers", asked.records))
     killed = timed("kill -9", lambda: kills.kill_servers(folder / "kills", asked.kills, seed))
 
-    wrong = [
+    come = timed(
+        "Those who came and went (threads/descriptors/KiB)",
+        lambda: comings.come_and_go(folder / "comings", asked.comings),
+    )
+
+    wrong = come.grown() + [
         said
         for said, so in (
             ("a power cut did harm", not cut.counts.flawless or cut.damaged),

@@ -28,7 +28,8 @@ LINES: Final = {
     "T2": Line(
         "An outside scanner finds the modern profile, with one key exchange group that is a setting.",
         ("certificates/test_contexts.py::the_group_is_the_one_that_was_set",),
-        "The scanner (sslyze --mozilla_config=modern) is run by hand: it wants an environment of its own.",
+        "The scanner (sslyze --mozilla_config=modern) wants an environment of its own, and is run by hand: see "
+        "[operations.md](operations.md#certificates).",
     ),
     "T3": Line(
         "The CA can only issue, and its key is 0400; a server certificate is for 90 days at most and strictly valid.",
@@ -136,8 +137,9 @@ LINES: Final = {
             "server/test_threads.py::those_who_come_and_go_leave_no_thread_and_no_descriptor",
             "server/test_threads.py::a_stopped_server_leaves_no_thread_and_no_descriptor",
             "server/test_threads.py::those_who_have_gone_are_freed_without_a_search_for_garbage",
+            "faults/test_comings.py::those_who_come_and_go_leave_nothing_behind",
         ),
-        "Twenty of each kind, not thousands; `make soak` has thousands, and measures the memory.",
+        "Few of each kind; `make faults` has 5,000 logins and 5,000 drops. It and `make soak` measure the memory.",
     ),
     "I4": Line(
         "Out of descriptors the server serves those it has, spins no CPU, says so once, and recovers.",

@@ -1,0 +1,81 @@
+"""Thousands who come and go, in good order and not: a server in a process of its own is afterwards what it was."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from securechat.server.control import Status, ask
+from tests.faults.processes import port_of, started
+from tests.server.support import DEADLINE, Peer, in_parallel, make_home, write_roomy_limits
+from tests.soak.sampling import TOLERANCE, Usage, usage_of
+
+NAMES = ("alice", "bob")
+"""Who comes; each on a thread of its own."""
+
+JUDGED = 1_000
+"""Comings from which on the memory is judged: with fewer, the first hashes take more than what would stay behind."""
+
+
+class Report(NamedTuple):
+    """How many logged in and out, how many were gone after the greeting, and what the server used: behind a warm-up,
+    when half of them had come, and at the end."""
+
+    logged_in: int
+    dropped: int
+    before: Usage
+    half: Usage
+    after: Usage
+
+    def grown(self) -> list[str]:
+        """What is not where it was, in words."""
+        lasting = [
+            f"{name} went from {before} to {after}"
+            for name, before, after in zip(Usage._fields[:2], self.before, self.after, strict=False)
+            if after > before
+        ]
+        more = self.after.memory_kib - self.half.memory_kib
+        if self.logged_in >= JUDGED and more > TOLERANCE.memory_kib:
+            lasting.append(f"memory grew by {more} KiB in the second half")
+        return lasting
+
+
+def come_and_go(folder: Path, times: int) -> Report:
+    """So many logins with a password, and as many connections that are dropped, on a home that is made in `folder`."""
+    home = make_home(folder / "home", " ".join(NAMES))
+    write_roomy_limits(home)
+    with started(home) as process:
+        port = port_of(process, home)
+        usages: list[Usage] = []
+        for share in (max(1, times // 10), times // 2, times - times // 2):
+            _come(port, share)
+            usages.append(_at_rest(home, process.pid, usages[0] if usages else None))
+        process.terminate()
+        assert process.wait(30) == 0
+    return Report(times, times, *usages)
+
+
+def _at_rest(home: Path, process: int, wanted: Usage | None) -> Usage:
+    """What it uses when everybody has gone and its audit log is written: no more threads and descriptors than `wanted`.
+    If they do not go away in a while, they are what it uses."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        answer, usage = ask(home, Status()), usage_of(process)
+        assert answer is not None
+        is_quiet = wanted is None or (usage.threads <= wanted.threads and usage.descriptors <= wanted.descriptors)
+        if (is_quiet and not answer.value["connections"]) or time.monotonic() > deadline:
+            return usage
+
+
+def _come(port: int, times: int) -> None:
+    def one(name: str, count: int) -> None:
+        for _ in range(count):
+            with Peer(port) as peer:
+                peer.login(name)
+                peer.send({"type": "logout"})
+                peer.ends()
+            with Peer(port) as dropped:
+                dropped.receive()
+
+    half = times // 2
+    shares = zip(NAMES, (half, times - half), strict=True)
+    in_parallel(*(lambda name=name, count=count: one(name, count) for name, count in shares))
