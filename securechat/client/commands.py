@@ -27,6 +27,11 @@ class Command(msgspec.Struct, frozen=True):
         """How it is typed."""
         return f"/{self.name} {self.arguments}".rstrip()
 
+    @property
+    def explained(self) -> str:
+        """The line of `/help` about it."""
+        return f"{self.usage:<22} {self.help}"
+
 
 COMMANDS: Final = {
     command.name: command

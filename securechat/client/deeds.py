@@ -60,7 +60,8 @@ def carry_out(client: Client, name: str, arguments: tuple[str, ...], room: str) 
             return [f"{text.name(who)} is banned from {text.name(room)}{f' for {lasting[0]}' if lasting else ''}."]
         case "unban", (who,):
             answer = client.request(Unban(room=_here(room), username=who), Ack)
-            return [f"{text.name(who)} {'was' if answer.unchanged else 'is'} not banned from {text.name(room)}."]
+            before, after = ("was", "") if answer.unchanged else ("is", " any more")
+            return [f"{text.name(who)} {before} not banned from {text.name(room)}{after}."]
         case "edit", (number, said):
             client.request(Edit(room=_here(room), seq=read_number(number), text=said, id=new_id()), Ack)
         case "delete", (number,):

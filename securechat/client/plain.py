@@ -237,7 +237,7 @@ class Talk:
             case "help":
                 for command in COMMANDS.values():
                     if not command.screen:
-                        self._tell(f"{command.usage:<18} {command.help}")
+                        self._tell(command.explained)
             case "create":
                 self._create(arguments)
             case _:

@@ -158,7 +158,7 @@ def deed(event: AnyRecord) -> str:
         case LeaveRecord():
             return "left."
         case TopicRecord():
-            return f"set the topic: {event.text}"
+            return f"set the topic: {event.text}" if event.text else "took the topic away."
         case InviteRecord():
             return f"invited {name(event.target)}."
         case KickRecord():

@@ -20,7 +20,7 @@ from securechat.client.screen.past import Past
 from securechat.client.screen.saying import Saying
 from securechat.client.screen.viewport import Viewport
 from securechat.errors import SecurechatError, UsageError
-from securechat.protocols.frames import Ack, Join, Joined, Read, ReadMarker, RoomState, Sync, Synced
+from securechat.protocols.frames import Ack, InviteRecord, Join, Joined, Read, ReadMarker, RoomState, Sync, Synced
 
 READ_SECONDS: Final = 1.0
 """Between two read markers, at least: in a flood each would be outdated when it arrives."""
@@ -81,6 +81,8 @@ class Actions:
             rings |= self._model.hear(event, now)
             if isinstance(event, Ack):
                 self.saying.stored(event, now)
+            elif isinstance(event, InviteRecord) and event.target == self._model.me:
+                self._asker.ask(self._client.rooms, self._take_states, quiet=True)
             elif isinstance(event, Back):
                 self._model.come_back(self._client.welcome)
         return rings
@@ -169,8 +171,9 @@ class Actions:
                 self._change = PasswordChange(self._client)
                 model.question, model.doing = self._change.question, Doing.ANSWERING
             case "help":
-                for line in (*KEYS, *(f"{command.usage:<18} {command.help}" for command in COMMANDS.values())):
+                for line in (*KEYS, *(command.explained for command in COMMANDS.values())):
                     model.tell(line)
+                model.tell("PgUp shows what is above: the keys.")
             case _:
                 room_name = model.current.name
 
