@@ -2,6 +2,7 @@
 
 from securechat.cli import cert as cert
 from securechat.cli import certificates as certificates
+from securechat.cli import cluster as cluster
 from securechat.cli import connect as connect
 from securechat.cli import consumers as consumers
 from securechat.cli import doctor as doctor

@@ -22,7 +22,7 @@ from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Reco
 from securechat.counters import JournalCounts
 from securechat.errors import Code, SecurechatError, StorageFailed, StorageFull
 from securechat.journal.draft import Draft, Membership, Revoked
-from securechat.journal.state import Committed, View
+from securechat.journal.state import Committed, View, digest
 from securechat.journal.store import Position, Store
 from securechat.limits import Limits
 
@@ -88,8 +88,9 @@ class Publisher(Protocol):
 class Order(Protocol):
     """What gives proposals their one order; `submit`, `close` and what it shows are for every thread."""
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms]) -> None:
-        """Begin to order, behind what was followed already; `terms` gives those of any moment.
+    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
+        """Begin to order, behind what was followed already; `terms` gives those of any moment, `digest` what stands
+        for all chains, as far as they were taken.
 
         For the journal's thread, as `take` and `end` are.
         """
@@ -200,7 +201,7 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            self._order.start(self._store.position, self._terms)
+            self._order.start(self._store.position, self._terms, lambda: digest(self.view.rooms))
             wanted, patience = 1, 0.0
             while submissions := self._order.take(self.limits.batch_records, wanted, patience):
                 began = time.monotonic()

@@ -24,7 +24,7 @@ class LocalOrder:
         self._closed = False
         self._changed = Condition()
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms]) -> None:
+    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
         """Nothing is kept here: what was taken is past, and what comes is decided as it is taken."""
 
     def submit(self, submissions: list[Submission]) -> bool:

@@ -3,6 +3,7 @@
 Only the journal's thread changes it. It decides nothing and writes nothing.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -120,6 +121,15 @@ class Committed:
             MappingProxyType(self._invitations),
             MappingProxyType(self._sanctions),
         )
+
+
+def digest(rooms: Mapping[str, Room]) -> str:
+    """What stands for the whole history, in 64 characters: SHA-256 over the name, the length and the chain's end of
+    each room. Where two are the same, so are all records."""
+    sum = hashlib.sha256()
+    for name in sorted(rooms):
+        sum.update(f"{name} {rooms[name].head} ".encode() + rooms[name].hash)
+    return sum.hexdigest()
 
 
 def _replaced(values: dict[str, T], changes: dict[str, T]) -> dict[str, T]:

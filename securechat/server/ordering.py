@@ -4,6 +4,7 @@ The library of a cluster is imported only where there is one.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from securechat.certificates.contexts import KeyPair, client_context
 from securechat.config import Cluster, Config
@@ -11,6 +12,9 @@ from securechat.errors import ClusterError, ConfigError
 from securechat.journal.journal import Order
 from securechat.journal.local import LocalOrder
 from securechat.journal.store import Position, Store
+
+if TYPE_CHECKING:
+    from securechat.journal.jetstream.stream import Engine
 
 
 def make_order(home: Path, config: Config, store: Store) -> Order:
@@ -29,15 +33,22 @@ def make_order(home: Path, config: Config, store: Store) -> Order:
     if not followed and any(room.head for room in store.load()):
         what = f"{home / 'chat.db'} has a history of its own, which the cluster does not know."
         raise ClusterError(what, hint="Start the node from an empty home, with its certs, credentials and settings.")
+    engine = engine_of(home, cluster)
+    from securechat.journal.jetstream.order import JetStreamOrder
+
+    return JetStreamOrder(limit, engine)
+
+
+def engine_of(home: Path, cluster: Cluster) -> "Engine":
+    """The way to the cluster's stream. Raises ConfigError and CertificateError as `make_order` does."""
     try:
-        from securechat.journal.jetstream.order import JetStreamOrder
         from securechat.journal.jetstream.stream import Engine
     except ImportError:
         what = "[cluster] names servers, and the library that speaks to NATS is missing."
         raise ConfigError(what, hint="Install it: pip install 'securechat[nats]'") from None
     pair = KeyPair(home / cluster.certificate, home / cluster.key)
     tls = client_context(home / cluster.ca, pair) if _has_tls(cluster) else None
-    return JetStreamOrder(limit, Engine(cluster.servers, cluster.stream, cluster.replicas, cluster.node, tls))
+    return Engine(cluster.servers, cluster.stream, cluster.replicas, cluster.node, tls)
 
 
 def _has_tls(cluster: Cluster) -> bool:

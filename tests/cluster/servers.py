@@ -1,20 +1,23 @@
 """Real NATS servers on loopback ports, with JetStream and with TLS both ways; one, or several that are a cluster."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import msgspec
 import nats
 import trustme
 
@@ -45,12 +48,17 @@ def write_pair(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nobody uses at the moment: servers that are to find each other cannot take any."""
-    with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports that nobody uses at the moment: servers that are to find each other cannot take any.
+
+    The system gives none of these to whoever takes any: a server that is killed finds its own free again.
+    """
+    found: list[int] = []
+    while len(found) < number:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 class NatsServer:
@@ -174,6 +182,13 @@ def node_settings(servers: Sequence[NatsServer], stream: str = "", node: str = "
         stream=stream or new_stream(),
         replicas=len(servers),
     )
+
+
+def write_settings(home: Path, cluster: Cluster) -> None:
+    """Write them into the home's settings, for whoever reads those."""
+    lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in msgspec.to_builtins(cluster).items()]
+    with (home / "securechat.toml").open("a") as file:
+        file.write("\n".join(["[cluster]", *lines, ""]))
 
 
 async def ask_nats(server: NatsServer, act: Any) -> Any:

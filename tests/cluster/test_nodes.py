@@ -1,6 +1,7 @@
 """Two nodes on one stream are one chat: the same numbers, the same chains, whoever speaks where."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from securechat.journal.backup import backup, restore
 from securechat.journal.jetstream import order
 from securechat.server.server import Server
-from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings
+from tests.cli.calling import call
+from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings, write_settings
 from tests.server.support import PASSWORD, Peer, make_home, peer, running_server
 
 
@@ -125,3 +127,18 @@ def test_a_node_that_begins_from_a_backup_of_another_goes_on_from_there(
             assert alice.messages(1)[0]["text"] == "level"
             mine, theirs = heads(first, second)
     assert mine == theirs
+
+
+def test_how_the_nodes_are_can_be_asked_on_each(tmp_path: Path, nats_server: NatsServer) -> None:
+    home = make_home(tmp_path / "one")
+    told = call("cluster", "status", "--home", str(home))
+    assert (told.code, "This server stands alone" in told.err) == (2, True)
+    settings = node_settings([nats_server], new_stream())
+    write_settings(home, settings)
+    with running_server(home, cluster=settings) as first, peer(first, "alice", room="lobby"):
+        told = call("cluster", "status", "--home", str(home))
+        assert told.code == 0, told
+        assert f"stream {settings.stream}: entries 1 to 2" in told.out
+        assert "node one: entry 2, level, chains " in told.out
+        told = call("cluster", "status", "--json", "--home", str(home))
+        assert json.loads(told.out)["nodes"][0]["entry"] == 2

@@ -17,10 +17,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from securechat.journal.reader import Reader
-from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings
+from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings, write_settings
 from tests.faults.audit import Counts, audit
 from tests.faults.authors import ROOM, Author, Stage, talking
 from tests.faults.processes import log_of, port_of, started
@@ -118,10 +116,7 @@ class Node:
     def __init__(self, number: int, folder: Path, servers: list[NatsServer], stream: str, stage: Nodes) -> None:
         self.home = make_home(folder / f"node-{number}", " ".join(AUTHORS))
         write_roomy_limits(self.home)
-        settings = msgspec.to_builtins(node_settings(servers, stream, f"node-{number}"))
-        lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in settings.items()]
-        with (self.home / "securechat.toml").open("a") as file:
-            file.write("\n".join(["[cluster]", *lines, ""]))
+        write_settings(self.home, node_settings(servers, stream, f"node-{number}"))
         self._number = number
         self._stage = stage
         self._running = ExitStack()

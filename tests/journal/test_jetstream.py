@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from securechat.chat.chain import SALT_BYTES
 from securechat.chat.model import Proposal, Recorded, Rejected
 from securechat.chat.names import LOBBY
-from securechat.errors import Code, SecurechatError
+from securechat.errors import Code, SecurechatError, Unreachable
 from securechat.journal.jetstream import link as links
 from securechat.journal.jetstream import order as orders
+from securechat.journal.jetstream import survey as surveys
 from securechat.journal.jetstream.link import Link
 from securechat.journal.jetstream.order import JetStreamOrder
 from securechat.journal.jetstream.packs import PACK_BYTES, ROOM_BYTES, encode
@@ -258,7 +260,7 @@ def test_from_round_to_round_no_entry_is_heard_twice_and_none_is_missed(nats_ser
             heard.put_nowait(message)
         await link._read_some(heard)
 
-    order.start(Position, lambda: Terms(1, 1))
+    order.start(Position, lambda: Terms(1, 1), str)
     try:
         asyncio.run(hear(entry(1), entry(0, "100"), entry(1), entry(2), entry(0, "408")))
         assert order.read == 2
@@ -296,3 +298,26 @@ def test_an_order_that_never_began_can_be_ended(nats_server: NatsServer) -> None
     order.close()
     order.end()
     assert not order.submit([])
+
+
+def test_a_cluster_can_be_asked_how_far_its_nodes_are(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = engine([nats_server])
+    with node(path, way) as one, node(path.with_name("other.db"), engine([nats_server], way.stream, "two")) as other:
+        one.record(change("join", "alice"))
+        other.record(change("join", "bob"))
+        assert one.readers.next().view.rooms[LOBBY].members == {"alice", "bob"}
+        found = surveys.survey(way, 1.0)
+        assert [(report.node, report.entry, report.is_level) for report in found.nodes] == [
+            ("one", 2, True),
+            ("two", 2, True),
+        ]
+        assert (found.first, found.last, found.differ) == (1, 2, False)
+        assert len({report.digest for report in found.nodes}) == 1
+        astray = replace(found, nodes=[*found.nodes, replace(found.nodes[0], digest="another")])
+        assert astray.differ
+    assert surveys.survey(way, 0.0).nodes == []
+    monkeypatch.setattr(surveys, "CONNECT_SECONDS", 0.2)
+    with pytest.raises(Unreachable, match="NATS does not answer"):
+        surveys.survey(Engine(("nats://127.0.0.1:1",), "none", 1, "one"))

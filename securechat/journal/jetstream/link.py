@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from securechat.journal.jetstream.stream import Engine, check_place, ready_stream
+from securechat.journal.jetstream.stream import Engine, NodeReport, check_place, ready_stream
 
 log = logging.getLogger(__name__)
 # It warns of each connection that NATS ends, that its end could not be half of one.
@@ -50,6 +50,10 @@ class Traffic(Protocol):
 
     def begin(self, last: int) -> None:
         """A round begins: the stream answers, and goes up to this entry."""
+        ...
+
+    def report(self) -> NodeReport:
+        """What is answered to whoever asks how far this node is."""
         ...
 
     async def outgoing(self) -> tuple[str, bytes]:
@@ -119,6 +123,9 @@ class Link:
                 self._note(error)
             news.set()
 
+        async def asked(question: Msg) -> None:
+            await question.respond(msgspec.json.encode(self._traffic.report()))
+
         client = Client()
         try:
             await client.connect(
@@ -135,6 +142,7 @@ class Link:
                 reconnected_cb=told,
                 closed_cb=told,
             )
+            await client.subscribe(self._engine.nodes, cb=asked)
             while True:
                 news.clear()
                 if client.is_reconnecting:

@@ -22,7 +22,7 @@ from securechat.chat.model import Rejected
 from securechat.errors import ClusterError, Code, SecurechatError
 from securechat.journal.jetstream.link import Link, Loop
 from securechat.journal.jetstream.packs import PACK_PROPOSALS, ROOM_BYTES, decode, encode, written
-from securechat.journal.jetstream.stream import Engine
+from securechat.journal.jetstream.stream import Engine, NodeReport
 from securechat.journal.journal import Submission, Terms
 from securechat.journal.store import Position
 
@@ -66,6 +66,7 @@ class JetStreamOrder:
 
     def __init__(self, limit: int, engine: Engine) -> None:
         self._limit = limit
+        self._node = engine.node
         self._link = Link(engine, self)
         self._lock = Lock()
         self._waiting: deque[Submission] = deque()
@@ -128,10 +129,11 @@ class JetStreamOrder:
 
     # --- for the journal's thread -------------------------------------------------------------------
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms]) -> None:
+    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
         """Begin to follow the stream behind this position."""
         self._read = self._taken = after()
         self._terms = terms
+        self._digest = digest
         loop = Loop()
         self._news, self._asked, self._taken_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._serving = loop.create_task(self._serve())
@@ -177,6 +179,10 @@ class JetStreamOrder:
         self._last = last
         if self._parcel is None:
             self._recover()
+
+    def report(self) -> NodeReport:
+        """How far this node is; what was taken is stored while the loop runs."""
+        return NodeReport(self._node, self._taken.entry, self.is_level, self._digest())
 
     async def outgoing(self) -> tuple[str, bytes]:
         """Give the pack that is not acknowledged, or make the next out of what waits."""

@@ -54,6 +54,20 @@ class Engine(msgspec.Struct, frozen=True):
         """What this node publishes to; the stream has the subjects of all."""
         return f"{self.stream}.log.{self.node}"
 
+    @property
+    def nodes(self) -> str:
+        """Where all nodes are asked how far they are; nothing of it is kept."""
+        return f"{self.stream}.nodes"
+
+
+class NodeReport(msgspec.Struct, frozen=True):
+    """How far a node has followed the stream, and what stands for all chains there (`journal.state.digest`)."""
+
+    node: str
+    entry: int
+    is_level: bool
+    digest: str
+
 
 def settings(engine: Engine) -> StreamConfig:
     """What the stream must be like."""

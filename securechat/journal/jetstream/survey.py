@@ -1,0 +1,76 @@
+"""What can be asked of a cluster from outside: how its stream is, and how far each node has followed it."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
+
+from securechat.errors import Unreachable
+from securechat.journal.jetstream.stream import Engine, NodeReport, ready_stream
+
+CONNECT_SECONDS: Final = 3.0
+"""How long it may take to find a NATS server that answers."""
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """The stream, from its first to its last entry, its bytes, where its leader is, its other copies by their
+    servers (whether they have all that the leader has), and the nodes that answered, by name."""
+
+    stream: str
+    first: int
+    last: int
+    bytes: int
+    leader: str
+    copies: dict[str, bool]
+    nodes: list[NodeReport]
+
+    @property
+    def differ(self) -> bool:
+        """Whether nodes that are equally far have come to different histories, which must never be."""
+        return len({(node.entry, node.digest) for node in self.nodes}) > len({node.entry for node in self.nodes})
+
+
+def survey(engine: Engine, seconds: float = 1.0) -> Survey:
+    """Look at the cluster; nodes have so long to answer. Raises Unreachable, and ClusterError as a node does."""
+    return asyncio.run(_survey(engine, seconds))
+
+
+async def _survey(engine: Engine, seconds: float) -> Survey:
+    client = Client()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client.connect(
+                list(engine.servers), name="securechat cluster", tls=engine.tls, allow_reconnect=False, error_cb=_ignore
+            )
+        info = await ready_stream(client, engine)
+        nodes = await _nodes(client, engine, seconds)
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unreachable(f"NATS does not answer: {str(error) or 'none of its servers was reached'}.") from None
+    finally:
+        await client.close()
+    where, state = info.cluster, info.state
+    copies = {peer.name or "": bool(peer.current) for peer in (where and where.replicas) or ()}
+    leader = (where and where.leader) or ""
+    return Survey(engine.stream, state.first_seq, state.last_seq, state.bytes, leader, copies, nodes)
+
+
+async def _nodes(client: Client, engine: Engine, seconds: float) -> list[NodeReport]:
+    """What all nodes say that answer in time."""
+    inbox = client.new_inbox()
+    answers = await client.subscribe(inbox)
+    await client.publish(engine.nodes, reply=inbox)
+    found: dict[str, NodeReport] = {}
+    deadline = asyncio.get_running_loop().time() + seconds
+    with contextlib.suppress(NatsTimeout):
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            report = msgspec.json.decode((await answers.next_msg(left)).data, type=NodeReport)
+            found[report.node] = report
+    return [found[name] for name in sorted(found)]
+
+
+async def _ignore(error: Exception) -> None:
+    """What matters is raised."""
