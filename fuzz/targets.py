@@ -8,7 +8,9 @@ import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from securechat.accounts.credentials import format_accounts, parse_accounts
 from securechat.accounts.passwords import check_stored
@@ -88,10 +90,16 @@ def configuration(data: bytes) -> None:
 
 
 def _written(config: Config) -> str:
-    plain = {key: getattr(config, key) for key in config.__struct_fields__ if key != "limits"}
-    limits = {key: getattr(config.limits, key) for key in config.limits.__struct_fields__}
-    lines = [f"{key} = {toml(value)}" for key, value in plain.items() if value is not None]
-    return "\n".join([*lines, "[limits]", *(f"{key} = {toml(value)}" for key, value in limits.items()), ""])
+    lines = [f"{key} = {toml(value)}" for key, value in _fields(config) if not isinstance(value, msgspec.Struct)]
+    for name, table in _fields(config):
+        if isinstance(table, msgspec.Struct):
+            lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in _fields(table))]
+    return "\n".join([*lines, ""])
+
+
+def _fields(struct: msgspec.Struct) -> list[tuple[str, Any]]:
+    """The fields that are set."""
+    return [(key, value) for key, value in msgspec.structs.asdict(struct).items() if value is not None]
 
 
 def rendering(data: bytes) -> None:
