@@ -136,7 +136,10 @@ class Entry:
             return
 
         def work(authenticator: Authenticator) -> Account | Rejected:
-            return redeem(services.journal, authenticator, claim, password)
+            result = redeem(services.journal, authenticator, claim, password)
+            if isinstance(result, Account):  # here, for whoever asked may have left
+                self._note("redeem", result.name)
+            return result
 
         deliver = self._session.on_its_thread(lambda result: self._redeemed(request, result))
         if services.hashing.submit(work, deliver):
@@ -169,6 +172,7 @@ class Entry:
     def _refuse_invitation(self, request: frames.Redeem, refused: Rejected) -> None:
         shown = request.username if is_username(request.username) else "a name that no account can have"
         log.warning("an invitation of %s was refused", shown, extra=self._session.who())
+        self._note("redeem", request.username, refused.code)
         self.count_failure(request.ref, refused.message, refused.code)
 
     def _ask_for_token(self, request: frames.Login | frames.Redeem, account: Account) -> None:

@@ -10,9 +10,11 @@ from securechat.chat.model import Forget, Outcome, Rejected, Revoke
 from securechat.chat.names import shown_room
 from securechat.errors import Code, SecurechatError, WeakPassword
 from securechat.protocols import frames
+from securechat.server.control import submit
 
 if TYPE_CHECKING:
     from securechat.server.requests import Requests
+    from securechat.server.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -80,36 +82,50 @@ def revoke(asked: "Requests", request: frames.Revoke) -> None:
 
 def password(asked: "Requests", request: frames.Password) -> None:
     """Give the account another password; its other logins end."""
+    services, username, here = asked.services, asked.username, asked.session
 
     def work(authenticator: Authenticator) -> bool:
-        return authenticator.change_password(asked.username, request.old, request.new)
+        # All of it on the worker's thread: whoever asked may be gone by then, and the others must end all the same.
+        if not authenticator.change_password(username, request.old, request.new):
+            services.trail.note("password", username, "", here.connection.address, Code.BAD_CREDENTIALS)
+            return False
+        services.trail.note("password", username, "", here.connection.address)
+        services.end_sessions((username,), keep=here)
+        _end_other_tokens(services, username, here.token_hash)
+        return True
 
     def done(result: bool | Exception) -> None:
         if isinstance(result, WeakPassword):
-            asked.session.refuse(request.ref, Code.WEAK_PASSWORD, str(result))
+            here.refuse(request.ref, Code.WEAK_PASSWORD, str(result))
         elif isinstance(result, SecurechatError):
-            asked.session.refuse(request.ref, Code.STORAGE, "The server could not write its accounts.")
+            here.refuse(request.ref, Code.STORAGE, "The server could not write its accounts.")
         elif isinstance(result, Exception):
             raise result
         elif not result:
-            asked.session.entry.count_failure(request.ref, "The old password is wrong.")
+            here.entry.count_failure(request.ref, "The old password is wrong.")
         else:
-            asked.services.end_sessions((asked.username,), keep=asked.session)
-            # `changed` is told when the other tokens are in force no more.
-            account = asked.services.authenticator.accounts.get(asked.username)
-            mark = fingerprint(account.password) if account else b""
-            asked.submit(Revoke(asked.username, kept=asked.session.token_hash, fingerprint=mark), request.ref)
+            here.tell(frames.PasswordChanged(ref=request.ref))
 
-    asked.have_done(partial(asked.services.hashing.submit, work), done, request)
+    asked.have_done(partial(services.hashing.submit, work), done, request)
+
+
+def _end_other_tokens(services: "Services", username: str, kept: bytes) -> None:
+    account = services.authenticator.accounts.get(username)
+    mark = fingerprint(account.password) if account else b""
+    try:
+        refused = submit(services.journal, Revoke(username, kept=kept, fingerprint=mark)).message
+    except SecurechatError as error:
+        refused = str(error)
+    if refused:
+        log.error("other tokens of %s are still stored, and open nothing: %s", username, refused)
 
 
 def revoked(asked: "Requests", change: Revoke, ref: str | None, outcome: Outcome) -> None:
-    """What was to be revoked is, or cannot be; where it followed another password, that one holds in any case."""
-    if change.token_hash is None:
-        if isinstance(outcome, Rejected):
-            log.error("other tokens of %s are still in force: %s", asked.username, outcome.message)
-        asked.session.tell(frames.PasswordChanged(ref=ref))
-    elif isinstance(outcome, Rejected):
+    """A login was to be ended, and is, or cannot be."""
+    result = outcome.code if isinstance(outcome, Rejected) else "ok"
+    ended = session_name(change.token_hash or b"")
+    asked.services.trail.note("revoke", asked.username, ended, asked.session.connection.address, result)
+    if isinstance(outcome, Rejected):
         asked.session.refuse(ref, outcome.code, outcome.message)
     else:
         asked.session.tell(frames.Revoked(ref=ref))

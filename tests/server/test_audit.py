@@ -34,7 +34,11 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
         stranger.receive()
         stranger.send({"type": "login", "username": "a text canary", "password": "wrong canary"})
         stranger.receive()
+        stranger.send({"type": "redeem", "username": "frank", "secret": "canary", "password": "a canary in a mine"})
+        stranger.receive()
         alice.say("a canary", id="one")
+        alice.send({"type": "password", "old": "wrong canary", "new": "a canary in a mine"})
+        alice.expect("error")
         alice.send({"type": "create", "room": "den"})
         for asked in ("ban", "unban", "kick"):
             alice.send({"type": asked, "room": "den", "username": "carol"})
@@ -53,6 +57,8 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
         ("login", "alice", session, "ok"),
         ("login", "bob", "", "bad-credentials"),
         ("login", "", "", "bad-credentials"),
+        ("redeem", "frank", "", "bad-invitation"),
+        ("password", "alice", "", "bad-credentials"),
         ("room ban", "alice", "den carol", "ok"),
         ("room unban", "alice", "den carol", "ok"),
         ("room kick", "alice", "den carol", "unchanged"),
@@ -70,10 +76,10 @@ def test_who_did_what_is_written_whether_a_server_runs_or_not(home: Path) -> Non
     assert stat.S_IMODE((home / audit.FILE).stat().st_mode) == 0o600
     verified = command(home, "verify", "--audit")
     assert (verified.code, verified.out) == (0, f"{found[-1]['hash']}  audit.log\n")
-    facts = {"lines": 12, "hash": found[-1]["hash"], "first": 1, "end_known": True}
+    facts = {"lines": 14, "hash": found[-1]["hash"], "first": 1, "end_known": True}
     assert json.loads(command(home, "verify", "--audit", "--json").out) == facts
     shown = command(home, "server", "audit").out.splitlines()
-    assert len(shown) == 12
+    assert len(shown) == 14
     assert "@operator" in shown[0]
     assert command(home, "server", "audit", "--json").out == text
 

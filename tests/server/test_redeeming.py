@@ -1,10 +1,12 @@
 """Coming in by an invitation: the account is made once, for whoever is first, and each other try is told why not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from securechat import audit
 from securechat.accounts.credentials import CredentialFile
 from securechat.accounts.tokens import hash_token
 from securechat.chat.model import Issue, Proposal, RevokeInvitation
@@ -59,6 +61,17 @@ def test_an_invitation_makes_an_account_with_its_role_and_rooms_and_a_session(se
         assert again.receive()["type"] == "welcome"
     with Peer(server.port) as again:
         again.login("frank", OWN)
+    server.stop()
+    noted = [json.loads(line) for line in (home / audit.FILE).read_text().splitlines()]
+    assert [row["who"] for row in noted if (row["act"], row["result"]) == ("redeem", "ok")] == ["frank"]
+
+
+def test_an_invitation_that_was_used_is_told_so(server: Server) -> None:
+    issue(server)
+    with Peer(server.port) as frank:
+        frank.receive()
+        frank.send(redeem())
+        assert frank.receive()["type"] == "welcome"
     used = tried(server, redeem(password="another long password"))
     assert (used["code"], used["message"]) == (
         "bad-invitation",

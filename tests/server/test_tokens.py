@@ -1,16 +1,19 @@
 """Coming back with a token: without a password, for as long as nobody ends it."""
 
+import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
 from securechat.chat.model import Revoke
 from securechat.config import Config
 from securechat.server.operating import propose
 from securechat.server.server import Server
-from tests.server.support import PASSWORD, Peer, hashed, peer, running_server
+from tests.server.support import DEADLINE, PASSWORD, Peer, hashed, peer, running_server
 
 
 def _resume(one: Peer, token: str) -> dict[str, object]:
@@ -87,6 +90,36 @@ def test_a_new_password_ends_all_other_sessions_and_their_tokens(home: Path) -> 
             again.login("alice", "a quite new password")
 
 
+def test_a_new_password_ends_the_others_though_whoever_asked_has_left(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left, change = threading.Event(), threading.Event(), Authenticator.change_password
+
+    def held_up(*words: Any) -> bool:
+        begun.set()
+        assert left.wait(DEADLINE)
+        return change(*words)
+
+    monkeypatch.setattr(Authenticator, "change_password", held_up)
+    with running_server(home) as server, Peer(server.port) as phone, Peer(server.port) as laptop:
+        phone.login("alice")
+        session = laptop.login("alice")["session"]
+        laptop.send({"type": "password", "old": PASSWORD, "new": "a quite new password"})
+        assert begun.wait(DEADLINE)
+        phone.send({"type": "revoke", "session": session})  # perhaps a thief
+        assert laptop.ends()[-1]["code"] == "revoked"
+        laptop.close()
+        while server.services.connections > 1:
+            phone.send({"type": "ping"})
+            phone.expect("pong")
+        left.set()
+        assert phone.ends()[-1]["code"] == "account-changed"
+        while server.services.view.tokens_of["alice"]:
+            pass  # they end a commit later than the sessions
+        with Peer(server.port) as again:
+            again.login("alice", "a quite new password")
+
+
 def test_a_new_password_holds_though_the_journal_takes_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,7 +128,7 @@ def test_a_new_password_holds_though_the_journal_takes_nothing(
         monkeypatch.setattr(server.services.journal, "submit", lambda _: False)
         alice.send({"type": "password", "old": PASSWORD, "new": "a quite new password"})
         assert alice.expect("changed", "error")["type"] == "changed"
-        assert "other tokens of alice are still in force" in caplog.text
+        assert "other tokens of alice are still stored, and open nothing" in caplog.text
         monkeypatch.undo()
         with Peer(server.port) as again:
             again.login("alice", "a quite new password")

@@ -241,6 +241,7 @@ LINES: Final = {
         (
             "server/test_login.py::a_change_of_the_account_ends_its_sessions_and_no_others",
             "server/test_tokens.py::a_password_changed_on_the_server_ends_tokens_too",
+            "server/test_tokens.py::a_new_password_ends_the_others_though_whoever_asked_has_left",
             "server/test_tokens.py::a_disabled_account_cannot_come_back_with_its_token",
             "server/test_tokens.py::what_is_written_by_hand_while_no_server_runs_ends_tokens_at_the_start",
             "server/test_account_commands.py::who_is_kept_out_is_out_when_the_command_returns",
