@@ -5,6 +5,7 @@ Run as `python -m tests.project.pictures`. Nothing in them is drawn by hand.
 
 import html
 import tempfile
+import time
 import unicodedata
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from pyte.screens import Char
 
 from securechat.client.client import Client
 from securechat.protocols.frames import Ack, Create, Created, Edit, Invite, Join, Joined, Read, ReadMarker, Topic
-from tests.client.screen.support import FullScreen, connect, sitting
+from tests.client.screen.support import DEADLINE, FullScreen, connect, sitting
 from tests.server.support import make_home, running_server
 
 FOLDER: Final = Path("docs/pictures")
@@ -140,10 +141,13 @@ def _search(alice: FullScreen) -> None:
     """What was found, to be chosen with Up and Down."""
     alice.resize(100, 26)
     alice.wait_for("^ 1 deploys|^ 2 kitchen")
+    deadline = time.monotonic() + DEADLINE
+    while len(alice.client.search("once").hits) < 2:  # the index follows what is said
+        assert time.monotonic() < deadline
     alice.type("\x12")
     alice.wait_for("^search:")
     alice.type("once\r")
-    alice.wait_for('found for "once"')
+    alice.wait_for('2 found for "once"')
     _save(alice, "search")
 
 
