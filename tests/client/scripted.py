@@ -128,8 +128,9 @@ class Peer:
         return say
 
     def leave(self) -> None:
-        """Say goodbye to a client that logs out."""
-        self.expect("logout")
+        """Say goodbye to a client that logs out; on a busy machine it may first ask whether we are still there."""
+        while self.expect("logout", "ping")["type"] == "ping":
+            self.send({"type": "pong"})
         self.send({"type": "bye", "code": "logged-out", "message": "Goodbye."})
 
     def cut(self) -> None:
