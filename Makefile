@@ -21,7 +21,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
-.PHONY: help install run test faults faults-cluster soak bench pictures check fuzz pages man lock clean
+.PHONY: help install run test faults faults-cluster soak bench cluster pictures check fuzz pages man lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name line; do printf '  make %-14s %s\n' "$$name" "$$line"; done
@@ -51,6 +51,9 @@ soak: $(TOOLS) ## Serve clients, attackers and reloads at once for MINUTES of 10
 
 bench: $(TOOLS) ## Measure it beside other servers, in some minutes; BENCH=--help says what else can be asked for
 	@$(BIN)/python -m bench $(BENCH)
+
+cluster: $(TOOLS) ## Try out a cluster on this machine: three NATS servers and three nodes, until Ctrl-C
+	@$(BIN)/python -m tests.cluster.tryout
 
 pictures: $(TOOLS) ## Make the pictures in docs/pictures anew, from a real run
 	@$(BIN)/python -m tests.project.pictures

@@ -22,6 +22,7 @@ TARGETS = [
     "faults",
     "soak",
     "bench",
+    "cluster",
     "pictures",
     "check",
     "fuzz",
