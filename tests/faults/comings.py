@@ -1,12 +1,13 @@
 """Thousands who come and go, in good order and not: a server in a process of its own is afterwards what it was."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from securechat.server.control import Status, ask
 from tests.faults.processes import port_of, started
-from tests.server.support import DEADLINE, Peer, in_parallel, make_home, write_roomy_limits
+from tests.server.support import DEADLINE, Peer, make_home, write_roomy_limits
 from tests.soak.sampling import TOLERANCE, Usage, usage_of
 
 NAMES = ("alice", "bob")
@@ -77,5 +78,5 @@ def _come(port: int, times: int) -> None:
                 dropped.receive()
 
     half = times // 2
-    shares = zip(NAMES, (half, times - half), strict=True)
-    in_parallel(*(lambda name=name, count=count: one(name, count) for name, count in shares))
+    with ThreadPoolExecutor(len(NAMES)) as crowd:
+        list(crowd.map(one, NAMES, (half, times - half)))

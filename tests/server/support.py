@@ -228,6 +228,7 @@ def in_parallel(*acts: Any) -> None:
         thread.join(DEADLINE * 2)
     if failures:
         raise failures[0]
+    assert not any(thread.is_alive() for thread in threads), "it takes too long"
 
 
 class Heard(logging.Handler):
