@@ -218,7 +218,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Written to one connection and kept by the system until the peer's has taken it (SO_SNDBUF; Linux grants twice as
     much, for its own bookkeeping too). Past it, what is written waits in the connection's queue. Left to itself Linux
     goes up to 4 MiB: 10,000 slow readers could hold 40 GB of it, and a ping would wait behind all that. A burst to a
-    thousand readers is no slower for it (measured), and one reader who is 100 ms away can have 2 MB a second."""
+    thousand readers never fills it (measured), and one reader who is 100 ms away can have 2 MB a second."""
 
     requests_a_second: Count = 10_000
     """Requests of one session that is logged in, each second, and twice as many at once; past it, `too-many-requests`,
