@@ -37,7 +37,11 @@ class Attempt(NamedTuple):
     def peer(self) -> Peer:
         """A connection with TLS, greeted."""
         peer = Peer(self.port, source=self.source)
-        peer.expect("hello")
+        try:
+            peer.expect("hello")
+        except BaseException:
+            peer.close()
+            raise
         return peer
 
 
