@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from nats.aio.client import Client
 
 from securechat.chat.chain import SALT_BYTES
 from securechat.chat.model import Proposal, Recorded, Rejected
@@ -23,7 +24,7 @@ from securechat.journal.jetstream import survey as surveys
 from securechat.journal.jetstream.link import Link
 from securechat.journal.jetstream.order import JetStreamOrder
 from securechat.journal.jetstream.packs import PACK_BYTES, ROOM_BYTES, encode
-from securechat.journal.jetstream.stream import Engine
+from securechat.journal.jetstream.stream import Engine, ready_stream, settings
 from securechat.journal.journal import Submission, Terms
 from securechat.journal.store import Position, Store
 from securechat.limits import Limits
@@ -272,6 +273,44 @@ def test_from_round_to_round_no_entry_is_heard_twice_and_none_is_missed(nats_ser
         order.begin(9)
         assert asyncio.run(order.outgoing()) is parcel
         assert not order.is_level
+    finally:
+        order.end()
+
+
+def test_a_connection_that_was_just_lost_is_no_old_server(nats_server: NatsServer) -> None:
+    way = engine([nats_server])
+
+    async def info(name: str) -> Any:
+        return SimpleNamespace(config=settings(way))
+
+    stream = SimpleNamespace(stream_info=info)
+    client: Any = SimpleNamespace(
+        connected_server_version=Client().connected_server_version, jetstream=lambda timeout: stream
+    )
+    assert asyncio.run(ready_stream(client, way)).config.name == way.stream
+
+
+def test_a_node_that_is_only_behind_refuses_for_a_moment_and_not_for_ever(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(orders, "HOLD_SECONDS", 0.0)
+    order = JetStreamOrder(10, engine([nats_server]))
+    order.start(Position, lambda: Terms(1, 1), str)
+    try:
+        order._link.is_reading = True
+        order.submit([Submission(change("join", "alice"), "stored, and not read back")])
+        asyncio.run(order.outgoing())
+        order.stored()
+        order._lose_patience()
+        order.submit([Submission(change("join", "bob"), "next")])
+        assert asyncio.run(order.outgoing())
+        order._lose_patience()
+        order.submit([Submission(change("join", "carol"), "refused")])
+        order.stored()
+        order.submit([Submission(change("join", "dan"), "taken")])
+        answered = [one.submission.origin for one in order._ready if one.submission.answer]
+        assert answered == ["stored, and not read back", "next", "refused"]
     finally:
         order.end()
 

@@ -325,7 +325,9 @@ class JetStreamOrder:
     def _lose_patience(self) -> None:
         """Tell all who wait; what is in flight stays there, and may be stored later."""
         with self._lock:
-            self._refuses = True
+            # A node that reads on and has nothing unacknowledged is only behind: the stream itself stores.
+            self._refuses = self._parcel is not None or not self._link.is_reading
+            self._refuses_until = time.monotonic() + HOLD_SECONDS
             refused = [one for flight in self._flights.values() for one in flight.submissions] + list(self._waiting)
             self._waiting.clear()
             for flight in self._flights.values():

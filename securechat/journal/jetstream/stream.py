@@ -88,15 +88,16 @@ def settings(engine: Engine) -> StreamConfig:
 
 async def ready_stream(client: Client, engine: Engine) -> StreamInfo:
     """The stream as it is, made where there is none. Raises ClusterError where it, or the server, is not fit."""
-    version = client.connected_server_version
-    if (version.major, version.minor) < OLDEST_SERVER:
-        oldest = ".".join(map(str, OLDEST_SERVER))
-        raise ClusterError(f"NATS is {version}, and a cluster needs {oldest} or newer.", hint="Upgrade nats-server.")
     stream, wanted = client.jetstream(timeout=API_SECONDS), settings(engine)
     try:
         info = await stream.stream_info(engine.stream)
     except NotFoundError:
         info = await stream.add_stream(wanted)
+    # Once it has answered: without a connection the library knows no version, and says 0.
+    version = client.connected_server_version
+    if version.major and (version.major, version.minor) < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        raise ClusterError(f"NATS is {version}, and a cluster needs {oldest} or newer.", hint="Upgrade nats-server.")
     found = info.config
     flaws = [
         f"{name} is {_shown(found, name)} and not {_shown(wanted, name)}"
