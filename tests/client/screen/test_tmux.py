@@ -24,7 +24,7 @@ from tests.server.support import PASSWORD, make_home, running_server
 DEADLINE = 40.0
 """Seconds until a screen that does not show what is waited for has failed the test."""
 
-RECORDS = 1_500
+RECORDS = 5_000
 
 
 class Tmux:
