@@ -171,7 +171,9 @@ class Reactor:
     def load(self) -> tuple[int, int]:
         """The bytes that wait for its peers, and how many of these are behind; about, and any thread may ask."""
         connections = tuple(self._connections)
-        late = [one for one in connections if isinstance(one.session, Session) and one.session.subscriptions.is_behind]
+        # Taken once: on its own thread, a connection may lose its session at any moment.
+        sessions = [one.session for one in connections]
+        late = [one for one in sessions if isinstance(one, Session) and one.subscriptions.is_behind]
         return sum(one.queued for one in connections), len(late)
 
     # --- for its connections and sessions ----------------------------------------------------------
