@@ -95,9 +95,12 @@ def leftovers(threads: set[threading.Thread], processes: set[int], seconds: floa
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["NatsServer"]:
     """One NATS server for all tests that want one: each has a stream of its own there."""
-    from tests.cluster.servers import nats_servers
+    from securechat.journal.jetstream import order
+    from tests.cluster.servers import PATIENCE, nats_servers
 
-    with nats_servers(tmp_path_factory.mktemp("nats"), 1) as (server,):
+    with nats_servers(tmp_path_factory.mktemp("nats"), 1) as (server,), pytest.MonkeyPatch.context() as longer:
+        # A busy machine is no lost quorum; tests of that say how long they wait.
+        longer.setattr(order, "PATIENCE_SECONDS", PATIENCE)
         yield server
 
 
