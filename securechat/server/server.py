@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -69,13 +70,15 @@ class Server:
         self._home = home
         self._config = config
         self._reread = reread or (lambda: config)
-        self._asked_to_reload = threading.Event()
+        self._asked_to_reload = False
         self._drained_by: float | None = None
         self.since = time.monotonic()
         """When it was made, of the monotonic clock."""
         self.pace = Pace()
         self._parts = contextlib.ExitStack()
-        self._asked_to_stop = threading.Event()
+        self._asked_to_stop = False
+        # Not an Event: a signal that comes while its thread has the Event's lock would wait for itself for ever.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._failure: SecurechatError | None = None
         self.address = ""
         """Where it listens, as `host:port`, once it is started."""
@@ -96,7 +99,10 @@ class Server:
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until a stop is asked for, or the disk has failed; False when that has not happened in this time."""
-        return self._asked_to_stop.wait(seconds)
+        if not self._asked_to_stop:
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=seconds)
+        return self._asked_to_stop
 
     def answers(self, seconds: float) -> bool:
         """Whether every reactor does what it is asked within this time."""
@@ -108,11 +114,12 @@ class Server:
 
     def ask_to_stop(self) -> None:
         """End `wait`; safe from signal handlers and every thread."""
-        self._asked_to_stop.set()
+        self._asked_to_stop = True
+        self._wake.put(None)
 
     def ask_to_reload(self) -> None:
         """Take settings, accounts and certificate anew within a second; safe from signal handlers and every thread."""
-        self._asked_to_reload.set()
+        self._asked_to_reload = True
 
     def drain(self, seconds: float) -> None:
         """Take no new connections; `wait` ends when the last one is closed, or after so many seconds."""
@@ -123,14 +130,14 @@ class Server:
     @property
     def is_draining(self) -> bool:
         """Whether it takes no new connections, and is about to stop."""
-        return self._drained_by is not None or self._asked_to_stop.is_set()
+        return self._drained_by is not None or self._asked_to_stop
 
     def stop(self) -> None:
         """Stop accepting, commit what is queued, tell the peers and close, within `stop_seconds`; once is enough.
 
         Raises what made the server stop by itself, once.
         """
-        self._asked_to_stop.set()
+        self.ask_to_stop()
         self._parts.close()
         log.info("stopped")
         failure, self._failure = self._failure, None
@@ -208,8 +215,8 @@ class Server:
 
     def _each_second(self) -> None:
         self.pace.tick(self.services.journal.counts.messages)
-        if self._asked_to_reload.is_set():
-            self._asked_to_reload.clear()
+        if self._asked_to_reload:
+            self._asked_to_reload = False
             self._reload()
         if self._drained_by is not None and (not self.services.connections or time.monotonic() > self._drained_by):
             self.ask_to_stop()
@@ -260,7 +267,7 @@ class Server:
     def _failed(self, error: SecurechatError) -> None:
         log.critical("the server cannot go on: %s", error)
         self._failure = error
-        self._asked_to_stop.set()
+        self.ask_to_stop()
 
 
 def _farewell(failure: SecurechatError) -> Bye:

@@ -163,3 +163,27 @@ def test_a_thread_that_stops_on_a_bug_takes_the_server_down_and_says_why(
         with pytest.raises(SecurechatError, match="reactor stopped"):
             server.stop()
     assert "planted" in caplog.text
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_is_heard_at_any_moment_of_waiting_for_one(home: Path) -> None:
+    for moment in range(1, 100):
+        server, passed = Server(home, Config()), 0
+
+        def strike(*_: Any, moment: int = moment) -> None:
+            nonlocal passed
+            passed += 1
+            if passed == moment:
+                signal.raise_signal(signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, lambda *_, server=server: server.ask_to_stop())
+        sys.setprofile(strike)
+        try:
+            server.wait(0.001)
+        finally:
+            sys.setprofile(None)
+            signal.signal(signal.SIGUSR1, before)
+        assert server.wait(0) is (passed >= moment)
+        if passed < moment:
+            return
+    raise AssertionError("waiting has no end of moments")
