@@ -17,7 +17,7 @@ TOOLS := .venv/.tools-with-$(VERSION)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The lock names everything, so nothing is looked for beyond it: an older pip, asked for an extra of a locked package
 # (coverage[toml]), would take that package's newest version and then refuse it for having no hash.
-LOCKED := $(PIP) install --require-hashes --no-deps --requirement
+LOCKED := $(PIP) install --no-compile --require-hashes --no-deps --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD_REQUIREMENTS := $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 

@@ -30,7 +30,7 @@ FILES_A_RUN: Final = 10
 """Test files outside the core that one run takes: few runs, as each start costs seconds, but enough of like length to
 keep every lane busy to the end."""
 
-LANES: Final = (os.cpu_count() or 1) + 1
+LANES: Final = (os.cpu_count() or 1) + 2
 """Runs at once: tests wait for each other's processes and for timers about as long as they compute."""
 
 SLOWEST: Final = ("core", "server")
