@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.faults.comings import JUDGED, Report, come_and_go
+from tests.faults.comings import JUDGED, LOOKS, Report, come_and_go
 from tests.soak.sampling import TOLERANCE, Usage
 
 
 def test_those_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
-    report = come_and_go(tmp_path, 4)
+    report = come_and_go(tmp_path, LOOKS)
     assert report.grown() == [], report
 
 
