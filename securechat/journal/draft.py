@@ -132,11 +132,11 @@ class Draft:
         self.invitations: Mapping[bytes, Invitation] = before.invitations
         """All that are remembered after the batch, by the hashes of their secrets, the oldest first."""
         self.invited: dict[bytes, Invitation | None] = {}
+        """Those of them that changed, and None for those that are forgotten."""
         self.sanctions: Mapping[sanctions.Key, Sanction] = before.sanctions
         """All that are remembered, as the batch has left them so far."""
         self.sanctioned: dict[sanctions.Key, Sanction | None] = {}
         """Those that the batch imposed, and None for those it lifted."""
-        """Those of them that changed, and None for those that are forgotten."""
         self._before = before
         self._archive = archive
         self._salt = salt

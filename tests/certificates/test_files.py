@@ -233,6 +233,7 @@ def test_a_file_of_our_own_that_only_we_can_read_is_accepted(tmp_path: Path) -> 
     path = tmp_path / "server.key"
     replace_file(path, b"secret", 0o600)
     refuse_if_others_can_read(path, CredentialError)
+    assert (path.read_bytes(), permissions(path)) == (b"secret", 0o600), "looking at it changes nothing"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
