@@ -178,6 +178,10 @@ class ClusterError(SecurechatError):
     """NATS or its stream is not as a node needs it, or a node's store does not fit the stream."""
 
 
+class SnapshotUnusable(SecurechatError):
+    """A snapshot of a cluster's store is cut short, altered, or not of this chat."""
+
+
 class StorageFull(SecurechatError):
     """The disk has no room for the commit; nothing of it was kept, and a later try may succeed."""
 

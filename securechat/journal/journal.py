@@ -160,6 +160,7 @@ class Journal:
         self._salt = salt
         self.counts = JournalCounts()
         self._full = False
+        self._written: Position | None = None
         # A daemon, so that a disk that hangs cannot keep the process from ending.
         self._thread = Thread(target=self._run, name="journal", daemon=True)
         self._committed = Committed(store)
@@ -212,9 +213,6 @@ class Journal:
                 self._publisher.publish(self._settle(submissions))
                 self._publisher.wait_written(self.limits.pace_seconds)
                 patience = max(self.limits.gather_seconds, (time.monotonic() - began) * GATHER_SHARE)
-            if self._order.position is not None:
-                # What changed nothing was not written; it need not be decided again.
-                self._store.commit((), (), {}, position=self._order.position)
         except SecurechatError as error:
             self._order.close()
             self._failed(error)
@@ -236,7 +234,9 @@ class Journal:
         outcomes = [
             (one.origin, one.answer or _decide(draft, one.proposal, one.terms or here())) for one in submissions
         ]
-        if not (draft.rooms or draft.marks or draft.tokens or draft.invited or draft.sanctioned):
+        is_news = draft.rooms or draft.marks or draft.tokens or draft.invited or draft.sanctioned
+        # What changed nothing was taken, too: a node that forgot that could need an entry that is gone from the stream.
+        if not is_news and self._order.position == self._written:
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
         records = list(chain.from_iterable(news.values()))
@@ -252,6 +252,7 @@ class Journal:
             return Batch([(submission.origin, _NO_SPACE) for submission in submissions], {}, [], [], self.view)
         self._note_space(None)
         self._count(records, time.perf_counter() - began)
+        self._written = self._order.position
         self._committed.accept(draft)
         marks = list(draft.marks.values())
         return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked)

@@ -29,13 +29,14 @@ from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
 from securechat.server.locking import only_server
 from securechat.server.metrics import metrics_route
-from securechat.server.ordering import make_order
+from securechat.server.ordering import engine_of, make_order
 from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
 from securechat.server.reloading import Reloading
 from securechat.server.retention import Retention
 from securechat.server.services import Services
+from securechat.server.snapshots import SnapshotMaker, begin_from_snapshot
 from securechat.server.steering import Steering
 from securechat.server.survey import Pace
 from securechat.server.trail import Trail
@@ -149,6 +150,7 @@ class Server:
         parts.enter_context(only_server(self._home))
         certificate = ServerCertificate(self._home, config)
         authenticator = Authenticator(CredentialFile(self._home / "credentials"))
+        begin_from_snapshot(self._home, config)
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
 
@@ -203,6 +205,10 @@ class Server:
         journal.start()
         parts.callback(self._stop_journal, services)
         services.end_stale_tokens()
+        if config.cluster.servers:
+            maker = SnapshotMaker(self._home, engine_of(self._home, config.cluster), lambda: journal.is_level)
+            maker.start()
+            parts.callback(maker.stop)
         for part in (keeper, control, listener):
             part.start()
             parts.callback(part.stop)

@@ -1,5 +1,6 @@
 """What packaging/nats ships: three real servers with it, on loopback, and who gets in there and may do what."""
 
+import contextlib
 import json
 import os
 import socket
@@ -13,6 +14,9 @@ import pytest
 
 from securechat.certificates import KeyPair, client_context
 from securechat.client.client import Client
+from securechat.errors import Unreachable
+from securechat.journal.jetstream import snapshots
+from securechat.journal.jetstream.stream import Engine
 from securechat.protocols.frames import Join, Joined, Message
 from tests.cli.calling import call
 from tests.cluster.servers import SERVER
@@ -116,6 +120,27 @@ def test_a_node_keeps_a_stream_on_all_three_and_cannot_destroy_it_and_nobody_els
         assert person.comes_in() == "-ERR 'Authorization Violation'"
     with pytest.raises(OSError, match="certificate required"), Wire(shipped, None) as stranger:
         stranger.comes_in()
+
+
+def test_a_node_makes_snapshots_removes_those_before_the_last_two_and_takes_one(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    shown, tls = shipped.shown_by("node-2"), tuple(f"tls://{HOST}:{port}" for port in shipped.ports)
+    way = Engine(tls, "sc", 3, "node-2", client_context(shipped.authority, shown))
+    store = tmp_path / "chat.db"
+    store.write_bytes(os.urandom(300_000))
+    deadline = time.monotonic() + DEADLINE
+    while True:  # until the three have found each other
+        with contextlib.suppress(Unreachable):
+            snapshots.look(way)
+            break
+        assert time.monotonic() < deadline
+    first = snapshots.put(way, store, 0)
+    snapshots.take(way, snapshots.look(way).snapshots[-1], tmp_path / "taken")
+    assert (tmp_path / "taken").read_bytes() == store.read_bytes()
+    for entry in (1, 2):
+        snapshots.put(way, store, entry)
+    assert first not in snapshots.look(way).snapshots
 
 
 def test_whose_node_is_killed_goes_on_at_another_with_nothing_lost(shipped: Shipped, tmp_path: Path) -> None:

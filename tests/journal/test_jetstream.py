@@ -21,6 +21,7 @@ from securechat.errors import Code, SecurechatError, Unreachable
 from securechat.journal.jetstream import link as links
 from securechat.journal.jetstream import order as orders
 from securechat.journal.jetstream import survey as surveys
+from securechat.journal.jetstream import visit as visits
 from securechat.journal.jetstream.link import Link
 from securechat.journal.jetstream.order import JetStreamOrder
 from securechat.journal.jetstream.packs import PACK_BYTES, ROOM_BYTES, encode
@@ -146,6 +147,16 @@ def test_what_others_stored_is_decided_from_the_middle_of_an_entry_on(path: Path
             assert [record.id for record in one.log()] == ["", *map(str, range(25))]
         assert running.log() == other.log()
         assert running.journal.view.rooms == other.journal.view.rooms
+
+
+def test_what_changed_nothing_was_taken_all_the_same_and_is_not_needed_again(
+    path: Path, nats_server: NatsServer
+) -> None:
+    with node(path, engine([nats_server])) as running:
+        running.record(change("join", "alice"))
+        assert isinstance(running.outcome(said("bob", "1")), Rejected)
+        # Not at the end only: who has kept no more is behind the stream when that entry is gone from it.
+        assert running.store.position() == Position(2)
 
 
 def test_a_node_without_room_stops_and_goes_on_when_there_is_some(path: Path, nats_server: NatsServer) -> None:
@@ -357,6 +368,6 @@ def test_a_cluster_can_be_asked_how_far_its_nodes_are(
         astray = replace(found, nodes=[*found.nodes, replace(found.nodes[0], digest="another")])
         assert astray.differ
     assert surveys.survey(way, 0.0).nodes == []
-    monkeypatch.setattr(surveys, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(visits, "CONNECT_SECONDS", 0.2)
     with pytest.raises(Unreachable, match="NATS does not answer"):
         surveys.survey(Engine(("nats://127.0.0.1:1",), "none", 1, "one"))

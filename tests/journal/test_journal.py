@@ -206,8 +206,8 @@ def test_a_repeat_is_recorded_once_within_a_batch_later_and_after_a_restart(open
         assert len(running.log(LOBBY)) == 4
 
 
-def test_a_batch_of_repeats_and_refusals_writes_nothing(opened: Opener, path: Path) -> None:
-    with opened(path) as running:
+def test_a_batch_of_repeats_and_refusals_writes_nothing(opened_alone: Opener, path: Path) -> None:
+    with opened_alone(path) as running:
         running.settle(change("join", "alice"), said("alice", "1"))
         statements = Statements(running.store)
         batch = running.settle(said("alice", "1"), said("bob", "1"), change("join", "alice"))

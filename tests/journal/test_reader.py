@@ -68,3 +68,5 @@ def test_a_reader_of_a_file_without_its_tables_says_so(tmp_path: Path) -> None:
             reader.text_of(LOBBY, 1)
         with pytest.raises(StorageFailed):
             reader.base(LOBBY)
+        with pytest.raises(StorageFailed):
+            reader.entry()

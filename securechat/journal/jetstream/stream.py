@@ -37,7 +37,7 @@ DUPLICATE_SECONDS: Final = 86_400
 
 MAX_AGE_SECONDS: Final = 7 * 86_400
 """How long the stream keeps what is said: a text that was deleted is gone from it then too. A node that was away for
-longer goes on from a backup of another."""
+longer goes on from a snapshot."""
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -121,5 +121,13 @@ def check_place(info: StreamInfo, read: int) -> None:
         what = f"This node has followed a stream up to entry {read}, and {info.config.name} ends at"
         raise ClusterError(f"{what} {info.state.last_seq}: it is another, or has lost some.")
     if info.state.first_seq > read + 1:
-        what = f"This node has followed the stream up to entry {read}, and it begins at {info.state.first_seq} now."
-        raise ClusterError(what, hint="Restore a backup of another node into a new home: securechat restore.")
+        raise behind(info.config.name, info.state.first_seq, read)
+
+
+def behind(stream: str | None, first: int, read: int) -> ClusterError:
+    """The failure of a node whose next entry is gone from the stream."""
+    what = f"This node has followed the stream {stream} up to entry {read}, and it begins at {first} now."
+    return ClusterError(
+        what,
+        hint="Start it again when another node has made a snapshot, or restore a backup of that: securechat restore.",
+    )

@@ -2,18 +2,13 @@
 
 import asyncio
 import contextlib
-from typing import Final
 
 import msgspec
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 
-from securechat.errors import Unreachable
 from securechat.journal.jetstream.stream import Engine, NodeReport, ready_stream
-
-CONNECT_SECONDS: Final = 3.0
-"""How long it may take to find a NATS server that answers."""
+from securechat.journal.jetstream.visit import run, visit
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -36,22 +31,13 @@ class Survey(msgspec.Struct, frozen=True):
 
 def survey(engine: Engine, seconds: float = 1.0) -> Survey:
     """Look at the cluster; nodes have so long to answer. Raises Unreachable, and ClusterError as a node does."""
-    return asyncio.run(_survey(engine, seconds))
+    return run(_survey(engine, seconds))
 
 
 async def _survey(engine: Engine, seconds: float) -> Survey:
-    client = Client()
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await client.connect(
-                list(engine.servers), name="securechat cluster", tls=engine.tls, allow_reconnect=False, error_cb=_ignore
-            )
+    async with visit(engine) as client:
         info = await ready_stream(client, engine)
         nodes = await _nodes(client, engine, seconds)
-    except (NatsError, OSError, TimeoutError) as error:
-        raise Unreachable(f"NATS does not answer: {str(error) or 'none of its servers was reached'}.") from None
-    finally:
-        await client.close()
     where, state = info.cluster, info.state
     copies = {peer.name or "": bool(peer.current) for peer in (where and where.replicas) or ()}
     leader = (where and where.leader) or ""
@@ -70,7 +56,3 @@ async def _nodes(client: Client, engine: Engine, seconds: float) -> list[NodeRep
             report = msgspec.json.decode((await answers.next_msg(left)).data, type=NodeReport)
             found[report.node] = report
     return [found[name] for name in sorted(found)]
-
-
-async def _ignore(error: Exception) -> None:
-    """What matters is raised."""

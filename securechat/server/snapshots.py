@@ -1,0 +1,211 @@
+"""Snapshots of a node's store: it makes one for the others now and then, and begins from one where it cannot read the
+stream from where it is.
+
+It knows nothing of NATS: `journal.jetstream.snapshots` does, and is imported only in a cluster.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from securechat.config import Config
+from securechat.errors import SecurechatError, SnapshotUnusable, StorageFailed, Unreachable
+from securechat.files import sync_folder
+from securechat.journal.backup import STORE
+from securechat.journal.continuity import StoredChains, difference, gap
+from securechat.journal.reader import Reader
+from securechat.journal.store import Position, Store
+from securechat.journal.verify import SEARCH, verify_store
+from securechat.server.ordering import engine_of
+
+if TYPE_CHECKING:
+    from securechat.journal.jetstream.snapshots import Shelf, Snapshot
+    from securechat.journal.jetstream.stream import Engine
+
+LOOK_SECONDS: Final = 600.0
+"""Between two looks of a node at the snapshots that are there, half as much more or less: so that two nodes hardly ever
+make one at the same time."""
+
+STOP_SECONDS: Final = 0.5
+"""How long a server that stops waits for it; it has four in all."""
+
+_WORK: Final = ".snapshot-"
+"""How the folders begin in which a copy lies until it is whole."""
+
+log = logging.getLogger(__name__)
+
+
+class SnapshotMaker:
+    """A thread that makes a snapshot when one is due and this node is level with the stream."""
+
+    def __init__(self, home: Path, engine: "Engine", is_level: Callable[[], bool]) -> None:
+        self._home = home
+        self._engine = engine
+        self._is_level = is_level
+        self._stopping = threading.Event()
+        # A daemon: an upload that hangs must not keep the server from ending; NATS shows nothing of half an upload.
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Break off what is on its way; a copy that is being made is waited for a moment only."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def look(self) -> "Snapshot | None":
+        """Make a snapshot if one is due, and give it. Raises SecurechatError."""
+        from securechat.journal.jetstream import snapshots
+
+        if not self._is_level() or not snapshots.look(self._engine).is_due(time.time()):
+            return None
+        with _folder(self._home) as work, contextlib.closing(Reader(self._home / STORE)) as reader:
+            reader.copy_to(work / STORE)
+            # Another may have been quicker while this was copied.
+            if not snapshots.look(self._engine).is_due(time.time()):
+                return None
+            return publish(self._engine, work / STORE, self._stopping.is_set)
+
+    def _run(self) -> None:
+        # What spreads the looks need not be unguessable.
+        while not self._stopping.wait(LOOK_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311
+            try:
+                made = self.look()
+            except SecurechatError as error:
+                if not self._stopping.is_set():
+                    log.warning("no snapshot was made; another try follows: %s", error)
+            except Exception:
+                log.exception("no snapshot was made; another try follows")
+            else:
+                if made is not None:
+                    log.info("made a snapshot up to entry %d: %d bytes", made.entry, made.bytes)
+
+
+def publish(engine: "Engine", copy: Path, is_over: Callable[[], bool] = bool) -> "Snapshot":
+    """Put this copy of a node's store where the others find it. Raises SecurechatError."""
+    from securechat.journal.jetstream import snapshots
+
+    with contextlib.closing(Reader(copy)) as reader:
+        entry = reader.entry()
+    return snapshots.put(engine, copy, entry, is_over)
+
+
+def begin_from_snapshot(home: Path, config: Config) -> None:
+    """Put a snapshot in the place of a node's store, where there is none or the stream begins behind it now.
+
+    What is there already must be continued by it, and is gone then: a text that was deleted meanwhile must not live on.
+    The caller holds the home's lock. Raises ClusterError where a snapshot is needed and none can be used, and
+    StorageFailed.
+    """
+    if not config.cluster.servers:
+        return
+    for leftover in home.glob(f"{_WORK}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    position, is_empty = _place(home, config)
+    if position == Position() and not is_empty:
+        return  # no node's
+    engine = engine_of(home, config.cluster)
+    from securechat.journal.jetstream import snapshots
+
+    try:
+        shelf = snapshots.look(engine)
+        is_needed = shelf.first > position.entry + 1
+        if shelf.last < position.entry or not (is_needed or is_empty):
+            return
+        _begin(home, engine, shelf, position, is_empty=is_empty)
+    except Unreachable as error:
+        log.warning("whether this node needs a snapshot is not known: %s", error)
+
+
+def _begin(home: Path, engine: "Engine", shelf: "Shelf", position: Position, *, is_empty: bool) -> None:
+    from securechat.journal.jetstream import snapshots
+    from securechat.journal.jetstream.stream import behind
+
+    for snapshot in shelf.snapshots:
+        if snapshot.entry < position.entry:
+            continue
+        began = time.monotonic()
+        with _folder(home) as work:
+            new = work / STORE
+            try:
+                snapshots.take(engine, snapshot, new)
+                records = check(new, home / STORE if not is_empty else None)
+            except SnapshotUnusable as error:
+                log.warning("a snapshot of the cluster cannot be used: %s", error)
+                continue
+            _replace(new, home / STORE)
+        log.info(
+            "began from a snapshot: entry %d of the stream, %d records, in %.1f seconds",
+            snapshot.entry, records, time.monotonic() - began,
+        )  # fmt: skip
+        return
+    if shelf.first > position.entry + 1:
+        raise behind(engine.stream, shelf.first, position.entry)
+
+
+def check(copy: Path, before: Path | None) -> int:
+    """How many records are in this copy of a store, all in order, and going on from the store `before`.
+
+    Raises SnapshotUnusable where they are not, and StorageFailed for `before`.
+    """
+    try:
+        report = verify_store(copy)
+    except StorageFailed as error:
+        raise SnapshotUnusable(str(error)) from None
+    if report.flaw:
+        raise SnapshotUnusable(str(report.flaw))
+    if before is not None:
+        with contextlib.closing(Reader(before)) as old, contextlib.closing(Reader(copy)) as new:
+            ours, theirs = StoredChains(old), StoredChains(new)
+            flaw = difference(ours, theirs) or gap(ours, theirs)
+        if flaw:
+            raise SnapshotUnusable(f"It does not go on from this node's store. {flaw}")
+    return report.records
+
+
+def _place(home: Path, config: Config) -> tuple[Position, bool]:
+    """How far this node has followed the stream, and whether its store holds nothing. Raises StorageFailed."""
+    path = home / STORE
+    if not path.exists():
+        return Position(), True
+    # The writer's connection: closed, it leaves nothing of the store in another file.
+    with contextlib.closing(Store(path, config.durability)) as store:
+        position = store.position()
+        return position, position == Position() and not any(room.head for room in store.load())
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put the one in the other's place: at whatever step this ends, a whole store is there. Raises StorageFailed."""
+    try:
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        # The index is made again. What is left of the old store's log must not be taken for the new one's.
+        for name in (SEARCH, STORE):
+            for rest in ("-wal", "-shm"):
+                old.with_name(name + rest).unlink(missing_ok=True)
+        old.with_name(SEARCH).unlink(missing_ok=True)
+        new.replace(old)
+        sync_folder(old.parent)
+    except OSError as error:
+        raise StorageFailed(f"{old} cannot be replaced: {error.strerror}.", hint="Look at the disk.") from None
+
+
+@contextlib.contextmanager
+def _folder(home: Path) -> Iterator[Path]:
+    """A folder in the home that nobody else can look into, and that goes away."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=home, ignore_cleanup_errors=True) as name:
+            yield Path(name)
+    except OSError as error:
+        raise StorageFailed(f"{home} cannot be written: {error.strerror}.", hint="Look at the disk.") from None

@@ -1,0 +1,224 @@
+"""A node begins from another one's snapshot: with an empty home, and when what it needs is gone from the stream."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from securechat.config import Cluster
+from securechat.errors import ClusterError, StorageFailed
+from securechat.journal.jetstream import snapshots as shelves
+from securechat.journal.jetstream.snapshots import Snapshot, look, take
+from securechat.journal.store import Store
+from securechat.server import snapshots
+from securechat.server.ordering import engine_of
+from securechat.server.server import Server
+from securechat.server.snapshots import SnapshotMaker
+from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings
+from tests.server.support import DEADLINE, Peer, make_home, peer, running_server
+
+
+@pytest.fixture
+def settings(nats_server: NatsServer) -> list[Cluster]:
+    """Of three nodes on a stream of their own."""
+    stream = new_stream()
+    return [node_settings([nats_server], stream, name) for name in ("one", "two", "three")]
+
+
+def made(home: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Snapshot:
+    """The snapshot that the node there makes now."""
+    monkeypatch.setattr(shelves, "SNAPSHOT_SECONDS", 0)
+    snapshot = SnapshotMaker(home, engine_of(home, cluster), lambda: True).look()
+    assert snapshot is not None
+    return snapshot
+
+
+def purge(server: NatsServer, cluster: Cluster) -> None:
+    """All that is in the stream leaves it, as it does with time."""
+    asyncio.run(ask_nats(server, lambda nats: nats.purge_stream(cluster.stream)))
+
+
+def say(someone: Peer, *texts: str) -> None:
+    for text in texts:
+        assert "seq" in someone.say(text, id=text.replace(" ", "-"))
+
+
+def history(node: Server) -> list[str]:
+    with peer(node, "alice") as alice:
+        alice.send({"type": "history", "room": "lobby", "limit": 100})
+        return [one.get("text", "") for one in alice.expect("page")["records"] if one["type"] == "message"]
+
+
+def stored(home: Path) -> bytes:
+    """What is in the files of a home."""
+    return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+def heads(*nodes: Server) -> list[dict[str, tuple[int, bytes]]]:
+    return [{name: (room.head, room.hash) for name, room in node.services.view.rooms.items()} for node in nodes]
+
+
+def test_a_node_with_an_empty_home_begins_from_a_snapshot_and_goes_on_from_there(
+    tmp_path: Path, nats_server: NatsServer, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    with running_server(homes[0], cluster=settings[0]) as first, peer(first, "alice", room="lobby") as alice:
+        say(alice, "one", "two")
+        assert made(homes[0], settings[0], monkeypatch).entry == first.services.journal._order.position.entry  # type: ignore[union-attr]
+        purge(nats_server, settings[0])
+        say(alice, "three")
+        with running_server(homes[1], cluster=settings[1]) as second, peer(second, "bob", room="lobby") as bob:
+            say(bob, "four")
+            while alice.expect("message")["text"] != "four":
+                pass
+            assert history(second) == ["one", "two", "three", "four"]
+            mine, theirs = heads(first, second)
+    assert mine == theirs
+    assert not list(homes[1].glob(".snapshot-*"))
+
+
+def test_a_node_that_was_away_for_too_long_begins_from_a_snapshot_that_goes_on_from_its_store(
+    tmp_path: Path, nats_server: NatsServer, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    with running_server(homes[0], cluster=settings[0]) as first, peer(first, "alice", room="lobby") as alice:
+        with running_server(homes[1], cluster=settings[1]) as second, peer(second, "bob", room="lobby") as bob:
+            say(alice, "nobody must know")
+            say(bob, "before")
+        assert b"nobody must know" in stored(homes[1])
+        (homes[1] / ".snapshot-left").mkdir()
+        (homes[1] / ".snapshot-left" / "chat.db").write_bytes(b"half of it")
+        say(alice, "while it is away")
+        alice.send({"type": "delete", "room": "lobby", "seq": 3, "id": "d"})
+        alice.expect("ack")
+        purge(nats_server, settings[0])
+        say(alice, "long after")
+        with (
+            pytest.raises(ClusterError, match="begins at"),
+            running_server(homes[1], cluster=settings[1]),
+        ):
+            pass
+        assert made(homes[0], settings[0], monkeypatch).entry > 1
+        with running_server(homes[1], cluster=settings[1]) as second:
+            assert history(second) == ["", "before", "while it is away", "long after"]
+            assert b"nobody must know" not in stored(homes[1])
+            mine, theirs = heads(first, second)
+    assert mine == theirs
+    assert not list(homes[1].glob(".snapshot-*"))
+
+
+def test_a_snapshot_of_another_history_is_not_taken_and_nothing_is_lost(
+    tmp_path: Path, nats_server: NatsServer, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    for home, cluster in zip(homes, (settings[0], node_settings([nats_server], new_stream(), "other")), strict=True):
+        with running_server(home, cluster=cluster) as node, peer(node, "alice", room="lobby") as alice:
+            say(alice, f"in {home.name}")
+    with running_server(homes[0], cluster=settings[0]) as first, peer(first, "alice") as alice:
+        say(alice, "more", "still more")
+        made(homes[0], settings[0], monkeypatch)
+        purge(nats_server, settings[0])
+        say(alice, "the last")
+    with pytest.raises(ClusterError, match="begins at"), running_server(homes[1], cluster=settings[1]):
+        pass
+    with closing(Store(homes[1] / "chat.db", "full")) as store:
+        assert [room.head for room in store.load()] == [2]
+
+
+def test_a_damaged_snapshot_is_passed_over_for_the_one_before(
+    tmp_path: Path,
+    nats_server: NatsServer,
+    settings: list[Cluster],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    with running_server(homes[0], cluster=settings[0]) as first, peer(first, "alice", room="lobby") as alice:
+        say(alice, "one")
+        made(homes[0], settings[0], monkeypatch)
+        say(alice, "two")
+        broken = tmp_path / "broken.db"
+        take(engine_of(homes[0], settings[0]), look(engine_of(homes[0], settings[0])).snapshots[0], broken)
+        with closing(Store(broken, "full")) as store:
+            store.connection.execute("UPDATE records SET text = 'uno' WHERE text = 'one'")
+            (was,) = store.connection.execute("SELECT entry FROM followed").fetchone()
+            store.connection.execute("UPDATE followed SET entry = ?", (was + 1,))
+        snapshots.publish(engine_of(homes[0], settings[0]), broken)
+        with running_server(homes[1], cluster=settings[1]) as second:
+            assert history(second) == ["one", "two"]
+    assert "a snapshot of the cluster cannot be used: lobby, record 2: It was changed" in caplog.text
+
+
+def test_a_text_that_was_deleted_is_not_in_the_snapshots_that_follow(
+    tmp_path: Path, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home(tmp_path / "one")
+    engine = engine_of(home, settings[0])
+
+    def has_it(name: str) -> bool:
+        take(engine, made(home, settings[0], monkeypatch), tmp_path / name)
+        return b"nobody must know" in (tmp_path / name).read_bytes()
+
+    with running_server(home, cluster=settings[0]) as node, peer(node, "alice", room="lobby") as alice:
+        say(alice, "nobody must know", "but this")
+        assert has_it("before")
+        alice.send({"type": "delete", "room": "lobby", "seq": 2, "id": "d"})
+        alice.expect("ack")
+        assert not has_it("after")
+
+
+def test_a_node_makes_a_snapshot_by_itself_when_one_is_due_and_tells_of_what_fails_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "LOOK_SECONDS", 0.02)
+    told = Told()
+    with nats_servers(tmp_path / "nats", 1) as (nats,), told.listening():
+        cluster, home = node_settings([nats]), make_home(tmp_path / "one")
+        with running_server(home, cluster=cluster) as node, peer(node, "alice", room="lobby"):
+            assert told.next().startswith("made a snapshot up to entry ")
+            assert len(look(engine_of(home, cluster)).snapshots) == 1
+            monkeypatch.setattr(shelves, "SNAPSHOT_SECONDS", 0)
+            monkeypatch.setattr(snapshots, "publish", broken)
+            told.until("no snapshot was made; another try follows: It does not work.")
+            monkeypatch.setattr(snapshots, "publish", buggy)
+            told.until("no snapshot was made; another try follows")
+
+
+def broken(*_: Any) -> None:
+    raise StorageFailed("It does not work.")
+
+
+def buggy(*_: Any) -> None:
+    raise RuntimeError("a bug")
+
+
+class Told(logging.Handler):
+    """What the thread that makes snapshots logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._messages: SimpleQueue[str] = SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.put(record.getMessage())
+
+    def next(self) -> str:
+        return self._messages.get(timeout=DEADLINE)
+
+    def until(self, message: str) -> None:
+        while self.next() != message:
+            pass
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        level = snapshots.log.level
+        snapshots.log.addHandler(self)
+        snapshots.log.setLevel(logging.INFO)
+        yield
+        snapshots.log.setLevel(level)
+        snapshots.log.removeHandler(self)
