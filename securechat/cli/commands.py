@@ -9,6 +9,7 @@ from securechat.cli import doctor as doctor
 from securechat.cli import hooks as hooks
 from securechat.cli import invitations as invitations
 from securechat.cli import join as join
+from securechat.cli import migrate as migrate
 from securechat.cli import moderation as moderation
 from securechat.cli import past as past
 from securechat.cli import people as people

@@ -249,6 +249,13 @@ class Store:
         if self._traces:
             self._forget()
 
+    def leave(self) -> None:
+        """Forget that the order of a cluster was followed. Raises StorageFull and StorageFailed as `commit` does."""
+        try:
+            self.connection.execute("DELETE FROM followed")
+        except sqlite3.Error as error:
+            raise self._undo(error) from error
+
     def reader(self) -> "Reader":
         """Open a connection for one more thread to read with. Raises StorageFailed."""
         return Reader(self._path)

@@ -28,11 +28,15 @@ def make_order(home: Path, config: Config, store: Store) -> Order:
     if not cluster.servers:
         if followed:
             what = f"{home / 'chat.db'} belongs to a node of a cluster, and [cluster] names no servers."
-            raise ClusterError(what, hint="With an order of its own it would go on differently from the other nodes.")
+            raise ClusterError(
+                what, hint="To leave the other nodes, and go on without them: securechat migrate --to-single"
+            )
         return LocalOrder(limit)
     if not followed and any(room.head for room in store.load()):
         what = f"{home / 'chat.db'} has a history of its own, which the cluster does not know."
-        raise ClusterError(what, hint="Start the node from an empty home, with its certs, credentials and settings.")
+        raise ClusterError(
+            what, hint="To take it there: securechat migrate --to-cluster; to join: a home without chat.db."
+        )
     engine = engine_of(home, cluster)
     from securechat.journal.jetstream.order import JetStreamOrder
 

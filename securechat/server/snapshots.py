@@ -70,7 +70,7 @@ class SnapshotMaker:
 
         if not self._is_level() or not snapshots.look(self._engine).is_due(time.time()):
             return None
-        with _folder(self._home) as work, contextlib.closing(Reader(self._home / STORE)) as reader:
+        with folder(self._home) as work, contextlib.closing(Reader(self._home / STORE)) as reader:
             reader.copy_to(work / STORE)
             # Another may have been quicker while this was copied.
             if not snapshots.look(self._engine).is_due(time.time()):
@@ -99,6 +99,16 @@ def publish(engine: "Engine", copy: Path, is_over: Callable[[], bool] = bool) ->
     with contextlib.closing(Reader(copy)) as reader:
         entry = reader.entry()
     return snapshots.put(engine, copy, entry, is_over)
+
+
+@contextlib.contextmanager
+def folder(home: Path) -> Iterator[Path]:
+    """A folder in the home that nobody else can look into, and that goes away."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=home, ignore_cleanup_errors=True) as name:
+            yield Path(name)
+    except OSError as error:
+        raise StorageFailed(f"{home} cannot be written: {error.strerror}.", hint="Look at the disk.") from None
 
 
 def begin_from_snapshot(home: Path, config: Config) -> None:
@@ -136,7 +146,7 @@ def _begin(home: Path, engine: "Engine", shelf: "Shelf", position: Position, *, 
         if snapshot.entry < position.entry:
             continue
         began = time.monotonic()
-        with _folder(home) as work:
+        with folder(home) as work:
             new = work / STORE
             try:
                 snapshots.take(engine, snapshot, new)
@@ -199,13 +209,3 @@ def _replace(new: Path, old: Path) -> None:
         sync_folder(old.parent)
     except OSError as error:
         raise StorageFailed(f"{old} cannot be replaced: {error.strerror}.", hint="Look at the disk.") from None
-
-
-@contextlib.contextmanager
-def _folder(home: Path) -> Iterator[Path]:
-    """A folder in the home that nobody else can look into, and that goes away."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=_WORK, dir=home, ignore_cleanup_errors=True) as name:
-            yield Path(name)
-    except OSError as error:
-        raise StorageFailed(f"{home} cannot be written: {error.strerror}.", hint="Look at the disk.") from None

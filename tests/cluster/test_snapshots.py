@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -19,8 +18,8 @@ from securechat.server import snapshots
 from securechat.server.ordering import engine_of
 from securechat.server.server import Server
 from securechat.server.snapshots import SnapshotMaker
-from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings
-from tests.server.support import DEADLINE, Peer, make_home, peer, running_server
+from tests.cluster.servers import NatsServer, ask_nats, new_stream, node_settings
+from tests.server.support import Heard, Peer, make_home, peer, running_server
 
 
 @pytest.fixture
@@ -173,20 +172,19 @@ def test_a_text_that_was_deleted_is_not_in_the_snapshots_that_follow(
 
 
 def test_a_node_makes_a_snapshot_by_itself_when_one_is_due_and_tells_of_what_fails_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "LOOK_SECONDS", 0.02)
-    told = Told()
-    with nats_servers(tmp_path / "nats", 1) as (nats,), told.listening():
-        cluster, home = node_settings([nats]), make_home(tmp_path / "one")
-        with running_server(home, cluster=cluster) as node, peer(node, "alice", room="lobby"):
-            assert told.next().startswith("made a snapshot up to entry ")
-            assert len(look(engine_of(home, cluster)).snapshots) == 1
-            monkeypatch.setattr(shelves, "SNAPSHOT_SECONDS", 0)
-            monkeypatch.setattr(snapshots, "publish", broken)
-            told.until("no snapshot was made; another try follows: It does not work.")
-            monkeypatch.setattr(snapshots, "publish", buggy)
-            told.until("no snapshot was made; another try follows")
+    cluster, home = settings[0], make_home(tmp_path / "one")
+    with listening() as heard, running_server(home, cluster=cluster) as node, peer(node, "alice", room="lobby"):
+        heard.wait_for("made a snapshot up to entry ")
+        assert len(look(engine_of(home, cluster)).snapshots) == 1
+        monkeypatch.setattr(shelves, "SNAPSHOT_SECONDS", 0)
+        monkeypatch.setattr(snapshots, "publish", broken)
+        heard.wait_for("no snapshot was made; another try follows: It does not work.")
+        monkeypatch.setattr(snapshots, "publish", buggy)
+        heard.lines.clear()
+        heard.wait_for("no snapshot was made; another try follows")
 
 
 def broken(*_: Any) -> None:
@@ -197,28 +195,12 @@ def buggy(*_: Any) -> None:
     raise RuntimeError("a bug")
 
 
-class Told(logging.Handler):
+@contextmanager
+def listening() -> Iterator[Heard]:
     """What the thread that makes snapshots logs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._messages: SimpleQueue[str] = SimpleQueue()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.put(record.getMessage())
-
-    def next(self) -> str:
-        return self._messages.get(timeout=DEADLINE)
-
-    def until(self, message: str) -> None:
-        while self.next() != message:
-            pass
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        level = snapshots.log.level
-        snapshots.log.addHandler(self)
-        snapshots.log.setLevel(logging.INFO)
-        yield
-        snapshots.log.setLevel(level)
-        snapshots.log.removeHandler(self)
+    heard, level = Heard(), snapshots.log.level
+    snapshots.log.addHandler(heard)
+    snapshots.log.setLevel(logging.INFO)
+    yield heard
+    snapshots.log.setLevel(level)
+    snapshots.log.removeHandler(heard)

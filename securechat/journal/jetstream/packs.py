@@ -49,6 +49,14 @@ class Pack(msgspec.Struct, frozen=True, array_like=True):
         return Terms(self.time, self.text_bytes)
 
 
+class Founding(msgspec.Struct, frozen=True, tag=True):
+    """What a stream begins with that goes on from the history of a server, which the digest stands for
+    (`journal.state.digest`): no pack, and nothing that a node could take."""
+
+    digest: str
+
+
+_foundings: Final = msgspec.msgpack.Decoder(Founding)
 _decoder: Final = msgspec.msgpack.Decoder(Pack)
 _proposals: Final[msgspec.msgpack.Decoder[Proposal | Change]] = msgspec.msgpack.Decoder(Proposal | Change)
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -64,8 +72,24 @@ def decode(data: bytes, sequence: int) -> Pack:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError):
+        if decode_founding(data):
+            what = f"The cluster's stream goes on from a history (entry {sequence}) that this node does not have."
+            raise ClusterError(what, hint="Start it with a home without chat.db, when there is a snapshot.") from None
         what = f"Entry {sequence} of the cluster's stream cannot be read: a newer securechat wrote it, or none did."
         raise ClusterError(what, hint="Upgrade this node, and look who may publish to the stream.") from None
+
+
+def encode_founding(digest: str) -> bytes:
+    """Write what a stream begins with that goes on from this history."""
+    return _encoder.encode(Founding(digest))
+
+
+def decode_founding(data: bytes) -> Founding | None:
+    """Read it; None where it is something else."""
+    try:
+        return _foundings.decode(data)
+    except msgspec.MsgspecError:
+        return None
 
 
 def written(submission: Submission, salt: Callable[[int], bytes] = os.urandom) -> msgspec.Raw | Rejected:
