@@ -45,9 +45,9 @@ def verify(
     with nullcontext(home / STORE) if backup is None else unpacked_store(backup) as store:
         report = verify_store(store, room or ())
     if as_json:
-        typer.echo(json.dumps(_described(report)))
+        typer.echo(json.dumps(described(report)))
     else:
-        _print_rooms(report)
+        print_rooms(report)
     if report.flaw is not None:
         raise StorageFailed(f"{report.flaw}", hint="Stop the server, keep this file, and restore a backup.")
     if not as_json:
@@ -119,7 +119,8 @@ def restore(
     typer.echo(f"Restored. Next: {command_line('securechat verify', home)}", err=True)
 
 
-def _print_rooms(report: "Report") -> None:
+def print_rooms(report: "Report") -> None:
+    """Print each room that is in order, with its records and its head."""
     width = max((len(room.room) for room in report.rooms), default=4)
     typer.echo(f"{'ROOM':{width}}  {'RECORDS':>9}  {'HEAD':>9}  HASH")
     for room in report.rooms:
@@ -127,7 +128,8 @@ def _print_rooms(report: "Report") -> None:
         typer.echo(f"{room.room:{width}}  {room.records:>9}  {room.head:>9}  {shown_hash(room.hash)}{erased}")
 
 
-def _described(report: "Report") -> dict[str, object]:
+def described(report: "Report") -> dict[str, object]:
+    """The same, and what is wrong, for JSON."""
     flaw = report.flaw
     return {
         "ok": flaw is None,

@@ -7,7 +7,6 @@ the first record where they do not. It trusts that each copy is what `journal.ve
 from collections.abc import Mapping
 from typing import Protocol
 
-from securechat.chat import chain
 from securechat.journal.reader import Reader
 from securechat.journal.verify import Flaw
 
@@ -41,7 +40,7 @@ class StoredChains:
         if kept is None:
             return None
         if seq == kept.base:
-            return kept.base_hash if seq else chain.start(room)
+            return kept.base_hash
         record = self._reader.record(room, seq)
         return record.hash if record else None
 

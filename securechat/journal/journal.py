@@ -22,6 +22,7 @@ from securechat.chat.model import Change, Changed, Mark, Outcome, Proposal, Reco
 from securechat.counters import JournalCounts
 from securechat.errors import Code, SecurechatError, StorageFailed, StorageFull
 from securechat.journal.draft import Draft, Membership, Revoked
+from securechat.journal.questions import answer
 from securechat.journal.state import Committed, View, digest
 from securechat.journal.store import Position, Store
 from securechat.limits import Limits
@@ -88,9 +89,15 @@ class Publisher(Protocol):
 class Order(Protocol):
     """What gives proposals their one order; `submit`, `close` and what it shows are for every thread."""
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
+    def start(
+        self,
+        after: Callable[[], Position],
+        terms: Callable[[], Terms],
+        digest: Callable[[], str],
+        answer: Callable[[bytes], bytes],
+    ) -> None:
         """Begin to order, behind what was followed already; `terms` gives those of any moment, `digest` what stands
-        for all chains, as far as they were taken.
+        for all chains, as far as they were taken, and `answer` what another node asks about them.
 
         For the journal's thread, as `take` and `end` are.
         """
@@ -202,7 +209,7 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            self._order.start(self._store.position, self._terms, lambda: digest(self.view.rooms))
+            self._order.start(self._store.position, self._terms, lambda: digest(self.view.rooms), self._answer)
             wanted, patience = 1, 0.0
             while submissions := self._order.take(self.limits.batch_records, wanted, patience):
                 began = time.monotonic()
@@ -222,6 +229,9 @@ class Journal:
             self._failed(StorageFailed(f"The journal stopped on a bug: {type(error).__name__}.", hint="See the log."))
         finally:
             self._order.end()
+
+    def _answer(self, question: bytes) -> bytes:
+        return answer(question, self.view.rooms, self._store.named)
 
     def _terms(self) -> Terms:
         return Terms(self._clock(), self.limits.text_bytes)

@@ -24,7 +24,13 @@ class LocalOrder:
         self._closed = False
         self._changed = Condition()
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
+    def start(
+        self,
+        after: Callable[[], Position],
+        terms: Callable[[], Terms],
+        digest: Callable[[], str],
+        answer: Callable[[bytes], bytes],
+    ) -> None:
         """Nothing is kept here: what was taken is past, and what comes is decided as it is taken."""
 
     def submit(self, submissions: list[Submission]) -> bool:

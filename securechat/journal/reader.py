@@ -124,13 +124,14 @@ class Reader:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
-    def entry(self) -> int:
-        """Up to which entry the order of a cluster was followed; 0 where it never was. Raises StorageFailed."""
+    def followed(self) -> tuple[int, int]:
+        """Up to which entry the order of a cluster was followed, and how many proposals of the next; 0 and 0 where it
+        never was. Raises StorageFailed."""
         try:
-            found = self._connection.execute("SELECT entry FROM followed").fetchone()
+            found = self._connection.execute("SELECT entry, proposals FROM followed").fetchone()
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
-        return found[0] if found else 0
+        return found or (0, 0)
 
     def record(self, room: str, seq: int) -> Record | None:
         """Read one record; None where there is none. Raises StorageFailed."""

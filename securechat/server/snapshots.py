@@ -97,7 +97,7 @@ def publish(engine: "Engine", copy: Path, is_over: Callable[[], bool] = bool) ->
     from securechat.journal.jetstream import snapshots
 
     with contextlib.closing(Reader(copy)) as reader:
-        entry = reader.entry()
+        entry, _ = reader.followed()
     return snapshots.put(engine, copy, entry, is_over)
 
 

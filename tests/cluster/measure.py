@@ -46,7 +46,7 @@ class OrderAlone:
     def __init__(self, order: Order) -> None:
         self._order = order
         self.submit = order.submit
-        order.start(Position, lambda: Terms(1, LIMITS.text_bytes), str)
+        order.start(Position, lambda: Terms(1, LIMITS.text_bytes), str, bytes)
 
     def come_back(self) -> list[object]:
         return [one.origin for one in self._order.take(LIMITS.batch_records)]

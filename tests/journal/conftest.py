@@ -54,7 +54,7 @@ def start_order(make_order: MakeOrder) -> Iterator[MakeOrder]:
 
     def start(limit: int) -> Order:
         order = make_order(limit)
-        order.start(Position, lambda: Terms(1_000, 100), str)
+        order.start(Position, lambda: Terms(1_000, 100), str, bytes)
         orders.append(order)
         return order
 

@@ -272,7 +272,7 @@ def test_from_round_to_round_no_entry_is_heard_twice_and_none_is_missed(nats_ser
             heard.put_nowait(message)
         await link._read_some(heard)
 
-    order.start(Position, lambda: Terms(1, 1), str)
+    order.start(Position, lambda: Terms(1, 1), str, bytes)
     try:
         asyncio.run(hear(entry(1), entry(0, "100"), entry(1), entry(2), entry(0, "408")))
         assert order.read == 2
@@ -307,7 +307,7 @@ def test_a_node_that_is_only_behind_refuses_for_a_moment_and_not_for_ever(
     monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(orders, "HOLD_SECONDS", 0.0)
     order = JetStreamOrder(10, engine([nats_server]))
-    order.start(Position, lambda: Terms(1, 1), str)
+    order.start(Position, lambda: Terms(1, 1), str, bytes)
     try:
         order._link.is_reading = True
         order.submit([Submission(change("join", "alice"), "stored, and not read back")])

@@ -69,4 +69,4 @@ def test_a_reader_of_a_file_without_its_tables_says_so(tmp_path: Path) -> None:
         with pytest.raises(StorageFailed):
             reader.base(LOBBY)
         with pytest.raises(StorageFailed):
-            reader.entry()
+            reader.followed()

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -54,6 +55,11 @@ class Traffic(Protocol):
 
     def report(self) -> NodeReport:
         """What is answered to whoever asks how far this node is."""
+        ...
+
+    @property
+    def answer(self) -> Callable[[bytes], bytes]:
+        """What answers another node's question about the chains (`journal.questions`)."""
         ...
 
     async def outgoing(self) -> tuple[str, bytes]:
@@ -126,6 +132,9 @@ class Link:
         async def asked(question: Msg) -> None:
             await question.respond(msgspec.json.encode(self._traffic.report()))
 
+        async def questioned(question: Msg) -> None:
+            await question.respond(self._traffic.answer(question.data))
+
         client = Client()
         try:
             await client.connect(
@@ -143,6 +152,7 @@ class Link:
                 closed_cb=told,
             )
             await client.subscribe(self._engine.nodes, cb=asked)
+            await client.subscribe(self._engine.questions(self._engine.node), cb=questioned)
             while True:
                 news.clear()
                 if client.is_reconnecting:

@@ -129,11 +129,18 @@ class JetStreamOrder:
 
     # --- for the journal's thread -------------------------------------------------------------------
 
-    def start(self, after: Callable[[], Position], terms: Callable[[], Terms], digest: Callable[[], str]) -> None:
+    def start(
+        self,
+        after: Callable[[], Position],
+        terms: Callable[[], Terms],
+        digest: Callable[[], str],
+        answer: Callable[[bytes], bytes],
+    ) -> None:
         """Begin to follow the stream behind this position."""
         self._read = self._taken = after()
         self._terms = terms
         self._digest = digest
+        self.answer = answer
         loop = Loop()
         self._news, self._asked, self._taken_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._serving = loop.create_task(self._serve())
@@ -182,7 +189,8 @@ class JetStreamOrder:
 
     def report(self) -> NodeReport:
         """How far this node is; what was taken is stored while the loop runs."""
-        return NodeReport(self._node, self._taken.entry, self.is_level, self._digest())
+        taken = self._taken
+        return NodeReport(self._node, taken.entry, self.is_level, self._digest(), taken.proposals)
 
     async def outgoing(self) -> tuple[str, bytes]:
         """Give the pack that is not acknowledged, or make the next out of what waits."""

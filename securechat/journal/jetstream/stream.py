@@ -59,14 +59,25 @@ class Engine(msgspec.Struct, frozen=True):
         """Where all nodes are asked how far they are; nothing of it is kept."""
         return f"{self.stream}.nodes"
 
+    def questions(self, node: str) -> str:
+        """Where this node is asked about its chains."""
+        return f"{self.stream}.nodes.{node}"
+
 
 class NodeReport(msgspec.Struct, frozen=True):
-    """How far a node has followed the stream, and what stands for all chains there (`journal.state.digest`)."""
+    """How far a node has followed the stream (to this entry, and so many proposals of the next), and what stands for
+    all chains there (`journal.state.digest`)."""
 
     node: str
     entry: int
     is_level: bool
     digest: str
+    proposals: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How far it is, to be compared."""
+        return self.entry, self.proposals
 
 
 def settings(engine: Engine) -> StreamConfig:

@@ -26,7 +26,7 @@ class Survey(msgspec.Struct, frozen=True):
     @property
     def differ(self) -> bool:
         """Whether nodes that are equally far have come to different histories, which must never be."""
-        return len({(node.entry, node.digest) for node in self.nodes}) > len({node.entry for node in self.nodes})
+        return len({(node.place, node.digest) for node in self.nodes}) > len({node.place for node in self.nodes})
 
 
 def survey(engine: Engine, seconds: float = 1.0) -> Survey:
