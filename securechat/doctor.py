@@ -52,7 +52,9 @@ CLOCK_SECONDS: Final = 120
 
 SECRET: Final = (
     "credentials",
+    "credentials.shared",
     "hooks",
+    "hooks.shared",
     "chat.db",
     "search.db",
     "audit.log",

@@ -13,10 +13,11 @@ from bench.subjects.certificates import made_certificates
 from bench.subjects.past import Past
 from bench.subjects.programs import free_port, running
 from bench.talkers.native import Native
-from securechat.accounts.credentials import Account, format_accounts
+from securechat.accounts.credentials import format_accounts
 from securechat.accounts.passwords import hash_password
 from securechat.accounts.tokens import hash_token
 from securechat.chat import chain
+from securechat.chat.accounts import Account
 from securechat.chat.model import Room, Token
 from securechat.journal.store import Store
 

@@ -7,21 +7,18 @@ Comments and the order of the lines outlast every change.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, assert_never, cast, get_args
+from typing import Final, cast, get_args
 
+from securechat.accounts.changing import Changing, Step, last_admin, there
 from securechat.accounts.passwords import check_stored
-from securechat.chat.model import Role
+from securechat.chat.accounts import Account, AccountState, Role, has_admin
 from securechat.chat.names import is_username
-from securechat.errors import AlreadyExists, CredentialError, LastAdmin, NotFound
+from securechat.errors import CredentialError, NotFound
 from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
 from securechat.limits import CREDENTIAL_LINE_BYTES
-
-State: TypeAlias = Literal["active", "disabled", "hook"]
-"""`hook`: nobody logs in, a webhook speaks as this account (`accounts.hooks`)."""
 
 HEADER: Final = (
     b"# The accounts of this securechat server, one a line: name:role:state:argon2id-PHC-string\n"
@@ -30,41 +27,6 @@ HEADER: Final = (
 _MODE: Final = 0o600
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _FIRST_ACCOUNT: Final = "Make the first account: securechat adduser NAME --admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Who may come in. `password` is the hash as a PHC string, and is left out of the `repr`."""
-
-    name: str
-    role: Role
-    state: State
-    password: str = field(repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether this account may log in."""
-        return self.state == "active"
-
-
-Act: TypeAlias = Literal["add", "passwd", "enable", "disable", "admin", "member", "remove"]
-
-
-@dataclass(frozen=True, slots=True)
-class AccountChange:
-    """What an operator does to an account: `role` and `state` count where one is added, `password` (its hash as a PHC
-    string) there and for `passwd`."""
-
-    act: Act
-    name: str
-    role: Role = "member"
-    state: State = "active"
-    password: str = field(default="", repr=False)
-
-    @property
-    def ends_logins(self) -> bool:
-        """Whether nobody is to stay logged in as this account."""
-        return self.act in ("passwd", "disable", "remove")
 
 
 def format_accounts(accounts: Iterable[Account]) -> bytes:
@@ -94,14 +56,7 @@ def parse_accounts(data: bytes, source: str) -> dict[str, Account]:
     return accounts
 
 
-def taken(name: str) -> AlreadyExists:
-    """The error that says that there is an account of this name already."""
-    return AlreadyExists(
-        f"There is an account {name} already.", hint=f"To change its password: securechat user passwd {name}"
-    )
-
-
-class CredentialFile:
+class CredentialFile(Changing):
     """The credential file at `path`; every change reads it, replaces it whole, and holds its lock meanwhile.
 
     The methods that change something raise CredentialError when the file cannot be read, understood or written, and
@@ -117,84 +72,45 @@ class CredentialFile:
 
     def get(self, name: str) -> Account:
         """The account of this name. Raises NotFound, and CredentialError as `load` does."""
-        return _find(self.load(), name)
+        return there(name, self.load().get(name))
 
     def stamp(self) -> Stamp | None:
         """A value that changes when the file does; None when there is none to be seen."""
         return stamp(self.path)
 
-    def make(self, change: AccountChange) -> None:
-        """Make this change. Raises what the method for it does."""
-        match change.act:
-            case "add":
-                self.add(Account(change.name, change.role, change.state, change.password))
-            case "passwd":
-                self.set_password(change.name, change.password)
-            case "enable":
-                self.set_state(change.name, "active")
-            case "disable":
-                self.set_state(change.name, "disabled")
-            case "admin" | "member":
-                self.set_role(change.name, change.act)
-            case "remove":
-                self.remove(change.name)
-            case _:
-                assert_never(change.act)
-
-    def add(self, account: Account) -> None:
-        """Add an account, and make the file if there is none. Raises AlreadyExists if the name is taken."""
+    def change(self, name: str, step: Step, *, kept: bytes = b"", rehashed: bool = False) -> Account | None:
+        """Take this step with the account, in a file that is made if there is none and one is added. Raises what the
+        step does, LastAdmin and CredentialError."""
+        del kept, rehashed  # tokens are kept elsewhere, and told by the hash
         with self._locked():
             data = self._read() if self.path.exists() else HEADER
             accounts = self._parse(data)
-            if account.name in accounts:
-                raise taken(account.name)
-            self._write(accounts, data + _line(account))
-
-    def set_password(self, name: str, stored: str) -> None:
-        """Give an account another password hash. Raises NotFound."""
-        self._change(name, lambda account: replace(account, password=stored))
-
-    def set_role(self, name: str, role: Role) -> None:
-        """Give an account another role. Raises NotFound, and LastAdmin rather than leave no active admin."""
-        self._change(name, lambda account: replace(account, role=role))
-
-    def set_state(self, name: str, state: State) -> None:
-        """Disable an account or enable it again. Raises NotFound, and LastAdmin rather than leave no active admin."""
-        self._change(name, lambda account: replace(account, state=state))
-
-    def remove(self, name: str) -> None:
-        """Remove an account. Raises NotFound, and LastAdmin rather than leave no active admin."""
-        self._change(name, lambda _: None)
-
-    def rehash(self, name: str, verified: str, stored: str) -> bool:
-        """Put a new hash of the same password in the place of the one that was verified.
-
-        False, and no change, if the account has another hash by now. Raises NotFound if it is gone.
-        """
-        after = self._change(
-            name, lambda account: replace(account, password=stored) if account.password == verified else account
-        )
-        return after is not None and after.password == stored
-
-    def _change(self, name: str, change: Callable[[Account], Account | None]) -> Account | None:
-        with self._locked():
-            data = self._read()
-            accounts = self._parse(data)
-            account = _find(accounts, name)
-            changed = change(account)
+            account = accounts.get(name)
+            try:
+                changed = step(account)
+            except NotFound:
+                self._read()  # raises what is wrong where there is no file
+                raise
             if changed != account:
-                old, new = _line(account), b"" if changed is None else _line(changed)
-                lines = data.splitlines(keepends=True)
-                self._write(accounts, b"".join(new if line == old else line for line in lines))
+                self._write(accounts, _put(data, account, changed))
             return changed
+
+    def take_over(self, accounts: Mapping[str, Account]) -> bytes:
+        """Hold these accounts from now on, whatever was there; comments and the order of the others stay. Gives what
+        the file holds then. Raises CredentialError."""
+        with self._locked():
+            data = self._read() if self.path.exists() else HEADER
+            before = self._parse(data)
+            for name in [*before, *(name for name in accounts if name not in before)]:
+                if before.get(name) != accounts.get(name):
+                    data = _put(data, before.get(name), accounts.get(name))
+            replace_file(self.path, data, _MODE)
+            return data
 
     def _write(self, before: dict[str, Account], data: bytes) -> None:
         after = self._parse(data)
-        if _has_admin(before) and not _has_admin(after):
-            raise LastAdmin(
-                "That would leave the server without an active admin.",
-                hint="Make another one first: securechat user promote NAME",
-            )
+        if has_admin(before) and not has_admin(after):
+            raise last_admin()
         replace_file(self.path, data, _MODE)
 
     def _read(self) -> bytes:
@@ -226,6 +142,14 @@ def _line(account: Account) -> bytes:
     return f"{account.name}:{account.role}:{account.state}:{account.password}\n".encode()
 
 
+def _put(data: bytes, old: Account | None, new: Account | None) -> bytes:
+    """The file's content with the one line in the place of the other."""
+    line = b"" if new is None else _line(new)
+    if old is None:
+        return data + line
+    return b"".join(line if one == _line(old) else one for one in data.splitlines(keepends=True))
+
+
 def _parse_line(line: bytes, known: Mapping[str, Account]) -> Account | None:
     """The account on a line, or None for a comment. Raises CredentialError, which says what is wrong without it."""
     if not line:
@@ -252,20 +176,10 @@ def _parse_line(line: bytes, known: Mapping[str, Account]) -> Account | None:
         raise CredentialError("This account is in the file already.")
     if role not in get_args(Role):
         raise CredentialError("The role is neither admin nor member.")
-    if state not in get_args(State):
+    if state not in get_args(AccountState):
         raise CredentialError("The state is none of active, disabled and hook.")
     check_stored(password)
-    return Account(name, cast(Role, role), cast(State, state), password)
-
-
-def _find(accounts: Mapping[str, Account], name: str) -> Account:
-    if name not in accounts:
-        raise NotFound(f"There is no account {name}.", hint="See: securechat user list")
-    return accounts[name]
-
-
-def _has_admin(accounts: dict[str, Account]) -> bool:
-    return any(account.role == "admin" and account.active for account in accounts.values())
+    return Account(name, cast(Role, role), cast(AccountState, state), password)
 
 
 def _mend(source: str) -> str:

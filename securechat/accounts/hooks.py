@@ -9,10 +9,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from securechat.chat.accounts import Hook
 from securechat.chat.names import is_room, is_username
 from securechat.errors import AlreadyExists, CredentialError, NotFound
 from securechat.files import Stamp, locked, refuse_if_others_can_read, replace_file, stamp
@@ -26,15 +26,6 @@ _MODE: Final = 0o600
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One webhook: its account, its room, and the hash of its token (`accounts.tokens`)."""
-
-    name: str
-    room: str
-    token_hash: bytes = field(repr=False)
-
-
 def find_hook(hooks: Mapping[str, Hook], token_hash: bytes) -> Hook | None:
     """The hook whose token has this hash. All are compared, each in constant time."""
     found = None
@@ -42,6 +33,24 @@ def find_hook(hooks: Mapping[str, Hook], token_hash: bytes) -> Hook | None:
         if hmac.compare_digest(hook.token_hash, token_hash):
             found = hook
     return found
+
+
+def parse_hooks(data: bytes, source: str) -> dict[str, Hook]:
+    """Read the content of a file of hooks, by name; `source` names it in errors.
+
+    Raises CredentialError with the number of the first bad line, never with anything that is in it.
+    """
+    hooks: dict[str, Hook] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n")[:-1], start=1):
+        if line.startswith("#"):
+            continue
+        name, _, rest = line.partition(":")
+        room, _, digest = rest.partition(":")
+        if not (is_username(name) and is_room(room) and _HASH.match(digest)) or name in hooks:
+            hint = "Mend that line, or remove it; nothing was loaded from the file."
+            raise CredentialError(f"{source}, line {number}: It is no hook, or one of a name twice.", hint=hint)
+        hooks[name] = Hook(name, room, bytes.fromhex(digest))
+    return hooks
 
 
 class HookFile:
@@ -61,22 +70,16 @@ class HookFile:
         """Every hook by name."""
         try:
             refuse_if_others_can_read(self.path, CredentialError)
-            text = self.path.read_text("utf-8")
+            return parse_hooks(self.path.read_bytes(), str(self.path))
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise CredentialError(f"{self.path} cannot be read: {type(error).__name__}.") from None
-        hooks: dict[str, Hook] = {}
-        for number, line in enumerate(text.split("\n")[:-1], start=1):
-            if line.startswith("#"):
-                continue
-            name, _, rest = line.partition(":")
-            room, _, digest = rest.partition(":")
-            if not (is_username(name) and is_room(room) and _HASH.match(digest)) or name in hooks:
-                hint = "Mend that line, or remove it; nothing was loaded from the file."
-                raise CredentialError(f"{self.path}, line {number}: It is no hook, or one of a name twice.", hint=hint)
-            hooks[name] = Hook(name, room, bytes.fromhex(digest))
-        return hooks
+
+    def take_over(self, hooks: Mapping[str, Hook]) -> bytes:
+        """Hold these hooks from now on, whatever was there. Gives what the file holds then."""
+        with self._locked():
+            return self._write(hooks)
 
     def add(self, hook: Hook) -> None:
         """Add a hook. Raises AlreadyExists if the name is taken."""
@@ -98,9 +101,11 @@ class HookFile:
             self._write(hooks)
             return hook
 
-    def _write(self, hooks: Mapping[str, Hook]) -> None:
+    def _write(self, hooks: Mapping[str, Hook]) -> bytes:
         lines = "".join(f"{hook.name}:{hook.room}:{hook.token_hash.hex()}\n" for hook in hooks.values())
-        replace_file(self.path, (HEADER + lines).encode(), _MODE)
+        data = (HEADER + lines).encode()
+        replace_file(self.path, data, _MODE)
+        return data
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

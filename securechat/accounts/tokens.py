@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from typing import Final
 
-from securechat.accounts.credentials import Account
+from securechat.chat.accounts import Account
 from securechat.chat.model import Token
 
 TOKEN_BYTES: Final = 32

@@ -1,11 +1,13 @@
-"""What comes of a change that is no record of a room: a read marker, a session token, an expiry.
+"""What comes of a change that is no record of a room: a read marker, a session token, an expiry, an account.
 
 Pure functions, as the rules are. Tokens are known here by their hash alone, and this file must not know who holds one.
 """
 
-from typing import Protocol, assert_never
+from collections.abc import Mapping
+from typing import Final, Protocol, assert_never
 
 from securechat.chat import sanctions
+from securechat.chat.accounts import Account, Hook, SetAccount, SetHook, has_admin, is_sound
 from securechat.chat.invitations import Invitations, decide_invitation
 from securechat.chat.model import (
     Barrier,
@@ -26,7 +28,12 @@ from securechat.chat.model import (
     Unchanged,
 )
 from securechat.errors import Code
-from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE
+from securechat.limits import CURSORS_PER_ACCOUNT, EXPIRED_AT_ONCE, HOOKS
+
+OUTDATED: Final = Rejected(Code.FORBIDDEN, "It was changed by somebody else meanwhile.")
+LAST_ADMIN: Final = Rejected(Code.FORBIDDEN, "That would leave the server without an active admin.")
+TOO_MANY_HOOKS: Final = Rejected(Code.FORBIDDEN, f"There are {HOOKS} hooks already.")
+_UNSOUND: Final = Rejected(Code.BAD_NAME, "No account and no webhook can be like this.")
 
 
 class Holdings(Invitations, sanctions.Sanctions, Protocol):
@@ -42,6 +49,16 @@ class Holdings(Invitations, sanctions.Sanctions, Protocol):
 
     def tokens_of(self, account: str) -> tuple[bytes, ...]:
         """The hashes of the tokens of the account that are in force, the oldest first."""
+        ...
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """The accounts that a cluster shares, by name; none where a server stands alone."""
+        ...
+
+    @property
+    def hooks(self) -> Mapping[str, Hook]:
+        """Its webhooks, by name."""
         ...
 
 
@@ -70,6 +87,10 @@ def decide_change(state: Holdings, change: Change, now: int) -> Outcome:
             return decide_invitation(state, change, now)
         case Impose() | Lift():
             return sanctions.decide_sanction(state, change, now)
+        case SetAccount():
+            return _set_account(state.accounts, change)
+        case SetHook():
+            return _set_hook(state.hooks, change)
         case _:
             assert_never(change)
 
@@ -109,3 +130,27 @@ def _expire(state: Holdings, expiry: Expire) -> Outcome:
         return Rejected(Code.NO_SUCH_ROOM, f"There is no room {expiry.room}.")
     upto = min(expiry.upto, room.head, room.base + EXPIRED_AT_ONCE)
     return Changed(Expire(expiry.room, upto)) if upto > room.base else Unchanged(expiry.room)
+
+
+def _set_account(accounts: Mapping[str, Account], change: SetAccount) -> Outcome:
+    if not is_sound(change):
+        return _UNSOUND
+    current = accounts.get(change.name)
+    if current == change.after:
+        return Unchanged("")
+    if current != change.before:
+        return OUTDATED
+    others = {name: one for name, one in accounts.items() if name != change.name}
+    after = others if change.after is None else {**others, change.name: change.after}
+    return LAST_ADMIN if has_admin(accounts) and not has_admin(after) else Changed(change)
+
+
+def _set_hook(hooks: Mapping[str, Hook], change: SetHook) -> Outcome:
+    if not is_sound(change):
+        return _UNSOUND
+    current = hooks.get(change.name)
+    if current == change.after:
+        return Unchanged("")
+    if current != change.before:
+        return OUTDATED
+    return TOO_MANY_HOOKS if current is None and len(hooks) >= HOOKS else Changed(change)

@@ -9,13 +9,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from securechat.chat.accounts import Role, SetAccount, SetHook
 from securechat.errors import Code
 
 Kind = Literal["create", "join", "leave", "say", "topic", "invite", "kick", "edit", "delete", "archive"]
 """What a record says happened."""
-
-Role: TypeAlias = Literal["admin", "member"]
-"""What an account may do."""
 
 InvitationState: TypeAlias = Literal["open", "used", "revoked"]
 """What has become of an invitation."""
@@ -205,7 +203,19 @@ class Sanction(msgspec.Struct, frozen=True):
 
 
 Change: TypeAlias = (
-    Mark | Forget | Grant | Revoke | Barrier | Expire | Issue | Redeem | RevokeInvitation | Impose | Lift
+    Mark
+    | Forget
+    | Grant
+    | Revoke
+    | Barrier
+    | Expire
+    | Issue
+    | Redeem
+    | RevokeInvitation
+    | Impose
+    | Lift
+    | SetAccount
+    | SetHook
 )
 """What is ordered and kept as proposals are, but is no record of a room. Each has a tag, its name, by which it is known
 among the others where it travels."""

@@ -35,10 +35,10 @@ def add_hook(
     Whoever has the token can say something in the room with POST /hook/TOKEN on the server's http_port, as an account
     of the hook's name, which nobody can log in to.
     """
-    from securechat.accounts.credentials import AccountChange
-    from securechat.accounts.hooks import Hook
+    from securechat.accounts.changing import AccountChange
     from securechat.accounts.passwords import generate, hash_password
     from securechat.accounts.tokens import hash_token, new_token
+    from securechat.chat.accounts import Hook
     from securechat.chat.names import NAME_RULE, is_username
     from securechat.config import load_config
     from securechat.errors import SecurechatError, UsageError
@@ -81,7 +81,8 @@ def list_hooks(as_json: Json = False, home: Home = Path()) -> None:
 @hook_app.command("remove")
 def remove_hook(name: Name, home: Home = Path()) -> None:
     """Remove a webhook and its account; what it said stays."""
-    from securechat.accounts.credentials import AccountChange, CredentialFile
+    from securechat.accounts.changing import AccountChange
+    from securechat.accounts.credentials import CredentialFile
     from securechat.config import load_config
     from securechat.errors import NotFound
     from securechat.server.operating import change_account

@@ -61,7 +61,8 @@ def new(
     In it are the server's address, the SHA-256 of its CA and a secret: give it to nobody else. They type `securechat
     join CODE` and choose their password. A second code for the same name ends the first.
     """
-    from securechat.accounts.credentials import CredentialFile, taken
+    from securechat.accounts.changing import taken
+    from securechat.accounts.credentials import CredentialFile
     from securechat.accounts.tokens import hash_token, new_token
     from securechat.certificates import CertificateFolder, inspect_certificate
     from securechat.chat.model import Issue

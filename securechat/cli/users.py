@@ -14,8 +14,9 @@ from securechat.cli.password_options import Generate, PasswordFile, PasswordStdi
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
-    from securechat.accounts.credentials import Account, Act, CredentialFile
-    from securechat.chat.model import Role
+    from securechat.accounts.changing import Act
+    from securechat.accounts.credentials import CredentialFile
+    from securechat.chat.accounts import Account, Role
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
 
@@ -43,8 +44,9 @@ def adduser(
 
     Asks for its password on the terminal unless told where it is; an empty answer makes one.
     """
-    from securechat.accounts.credentials import Account, taken
+    from securechat.accounts.changing import taken
     from securechat.accounts.passwords import hash_password
+    from securechat.chat.accounts import Account
 
     file = _file(home, name)
     known = file.load().get(name) if file.stamp() else None
@@ -144,14 +146,15 @@ app.add_typer(users)
 
 def _change(home: Path, act: "Act", name: str, role: "Role" = "member", password: str = "") -> None:
     """Have it done, by the server if one runs: then it is in force. Raises SecurechatError."""
-    from securechat.accounts.credentials import AccountChange
+    from securechat.accounts.changing import AccountChange
     from securechat.config import load_config
     from securechat.server.operating import change_account
 
     if act != "add":
         _file(home, name).get(name)
     change = AccountChange(act, name, role=role, password=password)
-    change_account(home, load_config(home, os.environ, {}), change)
+    if not change_account(home, load_config(home, os.environ, {}), change):
+        _talk("No server runs on this home: it is proposed to the cluster when this node starts again.")
 
 
 def _file(home: Path, name: str | None = None) -> "CredentialFile":

@@ -3,13 +3,15 @@
 It becomes true only when the store has committed it; thrown away, it leaves no trace. It decides nothing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Protocol, assert_never
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
+from securechat.accounts.tokens import fingerprint
 from securechat.chat import chain, changes, invitations, rules, sanctions
+from securechat.chat.accounts import Account, Hook, SetAccount, SetHook
 from securechat.chat.model import (
     Barrier,
     Change,
@@ -31,53 +33,10 @@ from securechat.chat.model import (
     Token,
 )
 from securechat.chat.names import is_id
+from securechat.journal.grounds import Archive, Before
 from securechat.limits import TOKENS_PER_ACCOUNT
 
-
-class Before(Protocol):
-    """What was committed before the batch, as `journal.state.View` has it."""
-
-    @property
-    def rooms(self) -> Mapping[str, Room]:
-        """By key."""
-        ...
-
-    @property
-    def marks_of(self) -> Mapping[str, Mapping[str, int]]:
-        """By account and place (`Mark.place`)."""
-        ...
-
-    @property
-    def tokens(self) -> Mapping[bytes, Token]:
-        """By their hash."""
-        ...
-
-    @property
-    def tokens_of(self) -> Mapping[str, tuple[bytes, ...]]:
-        """Hashes by account, the oldest first."""
-        ...
-
-    @property
-    def invitations(self) -> Mapping[bytes, Invitation]:
-        """By the hashes of their secrets, the oldest first."""
-        ...
-
-    @property
-    def sanctions(self) -> Mapping[sanctions.Key, Sanction]:
-        """By account, kind and room."""
-        ...
-
-
-class Archive(Protocol):
-    """What is stored of single records."""
-
-    def recorded(self, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Record]:
-        """What authors had recorded under their ids, by author and id."""
-        ...
-
-    def named(self, numbers: Collection[tuple[str, int]]) -> dict[tuple[str, int], Record | None]:
-        """Records by room and number; None where there is none."""
-        ...
+T = TypeVar("T")
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -137,6 +96,13 @@ class Draft:
         """All that are remembered, as the batch has left them so far."""
         self.sanctioned: dict[sanctions.Key, Sanction | None] = {}
         """Those that the batch imposed, and None for those it lifted."""
+        self.accounts: Mapping[str, Account] = before.accounts
+        """All that a cluster shares, as the batch has left them so far."""
+        self.enrolled: dict[str, Account | None] = {}
+        """Those that changed, and None for those that are gone."""
+        self.hooks: Mapping[str, Hook] = before.hooks
+        self.hooked: dict[str, Hook | None] = {}
+        """The same of the webhooks."""
         self._before = before
         self._archive = archive
         self._salt = salt
@@ -242,8 +208,19 @@ class Draft:
                 self.invitations = {key: one for key, one in after.items() if one is not None}
             case Impose() | Lift():
                 self._sanction(change, now)
+            case SetAccount():
+                self._enrol(change)
+            case SetHook():
+                self.hooked[change.name] = change.after
+                self.hooks = _with(self.hooks, change.name, change.after)
             case _:
                 assert_never(change)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything is to be written."""
+        changed = self.rooms or self.marks or self.tokens or self.invited or self.sanctioned
+        return bool(changed or self.enrolled or self.hooked)
 
     def settle(self) -> dict[str, list[Record]]:
         """The new records by room, as the whole batch has left them."""
@@ -266,6 +243,19 @@ class Draft:
             token = self.tokens.get(held) or self._before.tokens[held]
             if token.fingerprint != fingerprint:
                 self.tokens[held] = replace(token, fingerprint=fingerprint)
+
+    def _enrol(self, change: SetAccount) -> None:
+        before, after, name = change.before, change.after, change.name
+        self.enrolled[name] = after
+        self.accounts = _with(self.accounts, name, after)
+        if before is None or not before.ends_as(after):
+            return
+        if not change.rehashed:
+            mine = self.tokens_of(name)
+            kept = tuple(held for held in mine if held == change.kept)
+            self._hold(name, kept, gone=tuple(held for held in mine if held != change.kept))
+        if after is not None:
+            self._stamp(name, fingerprint(after.password))
 
     def _sanction(self, change: Impose | Lift, now: int) -> None:
         # What is over is forgotten on the way: so the table grows with what holds, and not with what ever held.
@@ -297,3 +287,8 @@ class Draft:
         if record.erased or (record.room, message) not in self.deleted:
             return record
         return rules.erase(record)
+
+
+def _with(values: Mapping[str, T], name: str, value: T | None) -> dict[str, T]:
+    others = {key: one for key, one in values.items() if key != name}
+    return others if value is None else {**others, name: value}

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from itertools import chain
 from threading import Thread
@@ -72,6 +72,8 @@ class Batch(msgspec.Struct, frozen=True):
     """Read markers that moved, as they are now."""
     revoked: list[Revoked] = []
     """Tokens that are in force no more: asked for, or the oldest of an account that has too many."""
+    enrolled: Collection[str] = ()
+    """The accounts that changed, of those that a cluster shares."""
 
 
 class Publisher(Protocol):
@@ -209,7 +211,7 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            self._order.start(self._store.position, self._terms, lambda: digest(self.view.rooms), self._answer)
+            self._order.start(self._store.position, self._terms, self._digest, self._answer)
             wanted, patience = 1, 0.0
             while submissions := self._order.take(self.limits.batch_records, wanted, patience):
                 began = time.monotonic()
@@ -233,6 +235,10 @@ class Journal:
     def _answer(self, question: bytes) -> bytes:
         return answer(question, self.view.rooms, self._store.named)
 
+    def _digest(self) -> str:
+        view = self.view
+        return digest(view.rooms, view.accounts, view.hooks)
+
     def _terms(self) -> Terms:
         return Terms(self._clock(), self.limits.text_bytes)
 
@@ -244,9 +250,8 @@ class Journal:
         outcomes = [
             (one.origin, one.answer or _decide(draft, one.proposal, one.terms or here())) for one in submissions
         ]
-        is_news = draft.rooms or draft.marks or draft.tokens or draft.invited or draft.sanctioned
         # What changed nothing was taken, too: a node that forgot that could need an entry that is gone from the stream.
-        if not is_news and self._order.position == self._written:
+        if not draft.is_news and self._order.position == self._written:
             return Batch(outcomes, {}, [], [], self.view)
         news = draft.settle()
         records = list(chain.from_iterable(news.values()))
@@ -265,7 +270,7 @@ class Journal:
         self._written = self._order.position
         self._committed.accept(draft)
         marks = list(draft.marks.values())
-        return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked)
+        return Batch(outcomes, news, draft.gained, draft.lost, self.view, marks, draft.revoked, draft.enrolled.keys())
 
     def _commit(self, draft: Draft, records: list[Record]) -> None:
         self._store.commit(
@@ -278,6 +283,8 @@ class Journal:
             tokens=draft.tokens,
             invitations=draft.invited,
             sanctions=draft.sanctioned,
+            accounts=draft.enrolled,
+            hooks=draft.hooked,
             position=self._order.position,
         )
 

@@ -98,7 +98,22 @@ SECOND: Final = (
     )""",
 )
 
-STEPS: Final = (FIRST, SECOND)
+THIRD: Final = (
+    # What the nodes of a cluster share of what the files of a single server say: none there.
+    """CREATE TABLE accounts (
+        name TEXT NOT NULL PRIMARY KEY,
+        role TEXT NOT NULL,
+        state TEXT NOT NULL,
+        password TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE hooks (
+        name TEXT NOT NULL PRIMARY KEY,
+        room TEXT NOT NULL,
+        token BLOB NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+STEPS: Final = (FIRST, SECOND, THIRD)
 """What makes a file of one format from one of the format before; the first makes it from an empty file."""
 
 FORMAT: Final = len(STEPS)

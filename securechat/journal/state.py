@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
+from securechat.chat.accounts import Account, Hook
 from securechat.chat.model import Invitation, Mark, Room, Sanction, Token
 from securechat.chat.sanctions import Key
 from securechat.journal.draft import Draft
-from securechat.journal.store import Store
+from securechat.journal.store import NOTHING, Store
 
 T = TypeVar("T")
 
@@ -39,6 +40,10 @@ class View(msgspec.Struct, frozen=True):
     """By the hashes of their secrets, the oldest first; open ones, and closed ones that are remembered."""
     sanctions: Mapping[Key, Sanction]
     """By account, kind and room; the time of some may be over."""
+    accounts: Mapping[str, Account]
+    """The accounts that a cluster shares, by name; none where a server stands alone."""
+    hooks: Mapping[str, Hook]
+    """Its webhooks, by name."""
 
 
 class Committed:
@@ -66,6 +71,8 @@ class Committed:
         self._tokens_of = tokens_of
         self._invitations: Mapping[bytes, Invitation] = store.invitations()
         self._sanctions: Mapping[Key, Sanction] = store.sanctions()
+        self._accounts: Mapping[str, Account] = store.accounts()
+        self._hooks: Mapping[str, Hook] = store.hooks()
         self._show()
 
     @property
@@ -87,6 +94,10 @@ class Committed:
             self._invitations = draft.invitations
         if draft.sanctioned:
             self._sanctions = draft.sanctions
+        if draft.enrolled:
+            self._accounts = draft.accounts
+        if draft.hooked:
+            self._hooks = draft.hooks
         self._show()
 
     def _entered(self, members: Mapping[tuple[str, str], bool]) -> dict[str, frozenset[str]]:
@@ -120,15 +131,22 @@ class Committed:
             MappingProxyType(self._tokens_of),
             MappingProxyType(self._invitations),
             MappingProxyType(self._sanctions),
+            MappingProxyType(self._accounts),
+            MappingProxyType(self._hooks),
         )
 
 
-def digest(rooms: Mapping[str, Room]) -> str:
+def digest(
+    rooms: Mapping[str, Room], accounts: Mapping[str, Account] = NOTHING, hooks: Mapping[str, Hook] = NOTHING
+) -> str:
     """What stands for the whole history, in 64 characters: SHA-256 over the name, the length and the chain's end of
-    each room. Where two are the same, so are all records."""
+    each room, and over these accounts and webhooks. Where two are the same, so are all of these, and all records."""
     sum = hashlib.sha256()
     for name in sorted(rooms):
         sum.update(f"{name} {rooms[name].head} ".encode() + rooms[name].hash)
+    for kept in (accounts, hooks):
+        for name in sorted(kept):
+            sum.update(msgspec.msgpack.encode(kept[name]))
     return sum.hexdigest()
 
 

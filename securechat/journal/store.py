@@ -13,10 +13,12 @@ import msgspec
 from msgspec.structs import astuple
 
 from securechat.chat import chain
+from securechat.chat.accounts import Account, Hook
 from securechat.chat.model import Invitation, Mark, Record, Room, Sanction, Token
 from securechat.chat.names import LOBBY
 from securechat.chat.sanctions import Key, key
 from securechat.errors import StorageFailed, StorageFull
+from securechat.journal.accounts import ACCOUNTS, HOOKS, steps_for
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
 from securechat.journal.reader import Reader, load_invitations, load_rooms, load_sanctions, load_tokens
@@ -167,6 +169,14 @@ class Store:
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 
+    def accounts(self) -> dict[str, Account]:
+        """Read every account that a cluster shares, by name. Raises StorageFailed."""
+        return {row[0]: Account(*row) for row in self._read(ACCOUNTS)}
+
+    def hooks(self) -> dict[str, Hook]:
+        """Read every webhook that a cluster shares, by name. Raises StorageFailed."""
+        return {row[0]: Hook(*row) for row in self._read(HOOKS)}
+
     def position(self) -> Position:
         """Up to where the order of a cluster was followed; the beginning where it never was. Raises StorageFailed."""
         rows = self._read("SELECT entry, proposals FROM followed")
@@ -200,6 +210,8 @@ class Store:
         tokens: Mapping[bytes, Token | None] = NOTHING,
         invitations: Mapping[bytes, Invitation | None] = NOTHING,
         sanctions: Mapping[Key, Sanction | None] = NOTHING,
+        accounts: Mapping[str, Account | None] = NOTHING,
+        hooks: Mapping[str, Hook | None] = NOTHING,
         position: Position | None = None,
     ) -> None:
         """Write a batch in one transaction: once this returns, all of it is on the disk.
@@ -208,8 +220,8 @@ class Store:
         `deleted` are rooms and numbers of messages that are erased, and their edits with them, but for what the chain
         needs; `expired` says by room up to where its older records go altogether, before the new ones come; `marks` are
         those that moved (to 0: cursors that are forgotten); `tokens` are by hash (None: revoked), `invitations` by
-        their secret's (None: forgotten), `sanctions` by account, kind and room (None: lifted); `position` is how far
-        the batch has followed a cluster's order.
+        their secret's (None: forgotten), `sanctions` by account, kind and room (None: lifted), `accounts` and `hooks`
+        by name (None: gone); `position` is how far the batch has followed a cluster's order.
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
         rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
@@ -237,6 +249,8 @@ class Store:
             ),
             (_FOLLOW, [astuple(position)] if position else []),
         ]
+        if accounts or hooks:
+            steps += steps_for(accounts, hooks)
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             for statement, parameters in steps:

@@ -7,7 +7,7 @@ import collections
 import logging
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from securechat.chat.model import Mark, Outcome
 from securechat.chat.names import shown_room
@@ -16,10 +16,13 @@ from securechat.journal.journal import Batch
 from securechat.limits import PRESENCE_MEMBERS
 from securechat.protocols.frames import AnyEvent, Bye, Presence, ReadMarker
 from securechat.server.fanout import Delivery, Origin, Subscription
+from securechat.server.services import ACCOUNT_CHANGED
 
 if TYPE_CHECKING:
     from securechat.server.reactor import Reactor
     from securechat.server.session import Session
+
+_ENDED: Final = Bye(code=Code.REVOKED, message="This session was ended.")
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +113,7 @@ class Audience:
         for token in batch.revoked:
             for session in self._sessions.get(token.account, ()):
                 if session.token_hash == token.token_hash:
-                    session.connection.finish(Bye(code=Code.REVOKED, message="This session was ended."))
+                    session.connection.finish(ACCOUNT_CHANGED if token.account in batch.enrolled else _ENDED)
 
     def _fan_out(self, room: str, delivery: Delivery) -> None:
         subscriptions = self.live.get(room)

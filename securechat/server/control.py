@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from securechat.accounts.credentials import AccountChange
+from securechat.accounts.changing import AccountChange
 from securechat.chat.model import Change, Impose, Lift, Outcome, Proposal, Rejected, Unchanged
 from securechat.errors import AlreadyExists, Code, NotFound, SecurechatError
 from securechat.journal.journal import Journal, Submission

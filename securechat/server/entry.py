@@ -7,13 +7,13 @@ and nothing of what is asked for once one is in.
 import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from securechat import __version__
 from securechat.accounts.authentication import Authenticator
-from securechat.accounts.credentials import Account
 from securechat.accounts.tokens import fingerprint, hash_token, new_token, opens
 from securechat.chat import invitations, sanctions
+from securechat.chat.accounts import Account
 from securechat.chat.model import Barrier, Changed, Grant, Outcome, Redeem, Rejected
 from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, Code, WeakPassword
@@ -28,6 +28,8 @@ from securechat.server.requests import RETRY_SECONDS
 if TYPE_CHECKING:
     from securechat.server.session import Session
 
+_NOT_YET: Final = Rejected(Code.UNAVAILABLE, "This node does not know the accounts yet.", retry_after=RETRY_SECONDS)
+
 log = logging.getLogger(__name__)
 
 
@@ -40,15 +42,37 @@ class Entry:
         self._failures = 0
         self._granting: tuple[Account, str] | None = None
         """Who is to get which token, while the journal decides."""
-        self._token_shown = b""
+        self._asked: frames.Request | None = None
+        """What waits until this node of a cluster is level."""
 
     def handle(self, request: object) -> None:
         """Act on one request of those that are heard before login."""
+        assert isinstance(request, frames.Request)
+        if not self._reactor.services.config.cluster.servers or isinstance(request, frames.Authority):
+            self._act(request)
+        else:
+            # Another node may have made the account, or let it in, a moment ago, and this one not know it yet.
+            self._session.state = State.CHECKING
+            self._asked = request
+            self._reactor.propose(Origin(self._session, Barrier(), request.ref))
+
+    def came_level(self, origin: Origin, outcome: Outcome) -> None:
+        """This node knows all that was ordered before the client asked to come in; or it cannot tell."""
+        self._session.state = State.GREETED
+        if isinstance(outcome, Rejected):
+            self._refuse_for_now(origin.ref, outcome)
+        elif not self._reactor.services.authenticator.roll.is_ready:
+            self._refuse_for_now(origin.ref, _NOT_YET)
+        else:
+            self._act(self._asked)
+        self._session.connection.hear()
+
+    def _act(self, request: frames.Request | None) -> None:
         match request:
             case frames.Login():
                 self._login(request)
             case frames.Resume():
-                self._resume(request)
+                self._come_back(request.ref, hash_token(request.token))
             case frames.Authority():
                 self._tell_authority(request)
             case frames.Redeem():
@@ -209,24 +233,6 @@ class Entry:
                 self._reactor.services.view.sanctions, account.name, "ban", time.time_ns() // 1_000_000
             )
         return outcome if isinstance(outcome, Rejected) else None
-
-    def _resume(self, request: frames.Resume) -> None:
-        if not self._reactor.services.config.cluster.servers:
-            self._come_back(request.ref, hash_token(request.token))
-        else:
-            # Another node may have let it in a moment ago, and have told it more than this one knows yet.
-            self._session.state = State.CHECKING
-            self._token_shown = hash_token(request.token)
-            self._reactor.propose(Origin(self._session, Barrier(), request.ref))
-
-    def came_level(self, origin: Origin, outcome: Outcome) -> None:
-        """This node knows all that was ordered before the client wanted to come back; or it cannot tell."""
-        self._session.state = State.GREETED
-        if isinstance(outcome, Rejected):
-            self._refuse_for_now(origin.ref, outcome)
-        else:
-            self._come_back(origin.ref, self._token_shown)
-        self._session.connection.hear()
 
     def _refuse_for_now(self, ref: str | None, why: Rejected) -> None:
         self._session.connection.forget_received()

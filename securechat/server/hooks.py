@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from securechat.accounts.authentication import Authenticator
-from securechat.accounts.hooks import Hook, HookFile, find_hook
+from securechat.accounts.hooks import HookFile, find_hook
 from securechat.accounts.tokens import hash_token
+from securechat.chat.accounts import Hook
 from securechat.chat.chain import SALT_BYTES
 from securechat.chat.model import Outcome, Proposal, Recorded, Rejected
 from securechat.errors import Code, SecurechatError

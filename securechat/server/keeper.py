@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from securechat.accounts.authentication import Authenticator
-from securechat.errors import CredentialError
+from securechat.accounts.roll import Roll
+from securechat.errors import SecurechatError
 from securechat.journal.reader import Reader
 from securechat.server.certificate import ServerCertificate
 from securechat.server.retention import Retention
@@ -16,6 +16,9 @@ from securechat.server.trail import Trail
 
 SECONDS = 1.0
 """Between two looks at the credential file and the certificate: a change of them is in force within two seconds."""
+
+AT_FIRST_SECONDS = 0.05
+"""The same, until the accounts are known: a node of a cluster lets nobody in before."""
 
 SWEEP_SECONDS = 60.0
 """Between two looks for old records while there are none; where there are, a step is taken each second."""
@@ -28,7 +31,7 @@ class Keeper:
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        roll: Roll,
         certificate: ServerCertificate,
         trail: Trail,
         end_logins: Callable[[Iterable[str]], None],
@@ -37,7 +40,7 @@ class Keeper:
         each_second: Callable[[], None],
     ) -> None:
         """`each_second` is whatever else is to be looked at."""
-        self._authenticator = authenticator
+        self._roll = roll
         self._certificate = certificate
         self._trail = trail
         self._end_logins = end_logins
@@ -61,7 +64,7 @@ class Keeper:
     def _run(self) -> None:
         with contextlib.closing(self._make_reader()) as reader:
             retention = self._make_retention(reader)
-            while not self._stopping.wait(SECONDS):
+            while not self._stopping.wait(SECONDS if self._roll.is_ready else AT_FIRST_SECONDS):
                 self._look_at_accounts()
                 self._look_at_certificate()
                 self._look_for_old(retention)
@@ -69,8 +72,8 @@ class Keeper:
 
     def _look_at_accounts(self) -> None:
         try:
-            changed = self._authenticator.refresh()
-        except CredentialError as error:
+            changed = self._roll.refresh()
+        except SecurechatError as error:
             log.error("accounts stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
         except Exception:
             log.exception("accounts could not be looked at")

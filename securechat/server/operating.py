@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from securechat import audit
-from securechat.accounts.credentials import AccountChange, CredentialFile
+from securechat.accounts.changing import AccountChange
+from securechat.accounts.credentials import CredentialFile
 from securechat.chat.model import Change, Proposal, Revoke
 from securechat.config import Config
 from securechat.errors import SecurechatError
@@ -40,16 +41,23 @@ def propose(home: Path, config: Config, proposal: Proposal | Change) -> Answer:
     return answer
 
 
-def change_account(home: Path, config: Config, change: AccountChange) -> None:
-    """Have an account changed on this home: by its server if one runs, else here. Raises SecurechatError."""
+def change_account(home: Path, config: Config, change: AccountChange) -> bool:
+    """Have an account changed on this home: by its server if one runs, else here. Raises SecurechatError.
+
+    False where it is to come into force: the home is a node of a cluster, which proposes it when it starts.
+    """
     answer = ask(home, ChangeAccount(change))
-    if answer is None:
-        CredentialFile(home / "credentials").make(change)
-        note(home, f"user {change.act}", change.name)
-        if change.ends_logins:
-            _end_tokens(home, config, change.name)
-    elif answer.code:
-        raise answer.error()
+    if answer is not None:
+        if answer.code:
+            raise answer.error()
+        return True
+    CredentialFile(home / "credentials").apply(change)
+    note(home, f"user {change.act}", change.name)
+    if config.cluster.servers:
+        return False
+    if change.ends_logins:
+        _end_tokens(home, config, change.name)
+    return True
 
 
 def note(home: Path, act: str, what: str = "", result: str = "ok") -> None:

@@ -86,7 +86,7 @@ def password(asked: "Requests", request: frames.Password) -> None:
 
     def work(authenticator: Authenticator) -> bool:
         # All of it on the worker's thread: whoever asked may be gone by then, and the others must end all the same.
-        if not authenticator.change_password(username, request.old, request.new):
+        if not authenticator.change_password(username, request.old, request.new, here.token_hash):
             services.trail.note("password", username, "", here.connection.address, Code.BAD_CREDENTIALS)
             return False
         services.trail.note("password", username, "", here.connection.address)

@@ -6,8 +6,8 @@ It runs on a hashing worker's thread and waits for the journal there. It knows n
 import logging
 
 from securechat.accounts.authentication import Authenticator
-from securechat.accounts.credentials import Account
 from securechat.accounts.passwords import check_new, hash_password
+from securechat.chat.accounts import Account
 from securechat.chat.model import Proposal, Redeem, Rejected
 from securechat.errors import Code
 from securechat.journal.journal import Journal, Submission
@@ -30,7 +30,7 @@ def redeem(journal: Journal, authenticator: Authenticator, claim: Redeem, passwo
         return Rejected(Code(answer.code), answer.message)
     invitation = journal.view.invitations[claim.secret_hash]
     account = Account(claim.account, invitation.role, "active", stored)
-    authenticator.add(account)
+    authenticator.roll.add(account)
     log.info("the invitation of %s was used: the account is made (%s)", account.name, account.role)
     opened = [
         Submission(Proposal("invite", OPERATOR, room, admin=True, target=account.name), None)

@@ -56,10 +56,10 @@ class Reloading:
         services = self._services
         with self._lock:
             before, config = services.config, self._read()
-            services.authenticator.check_file()
+            services.authenticator.roll.check_file()
             certificate = services.certificate.reload(config)
             # From here on nothing can fail.
-            ended = services.authenticator.refresh()
+            ended = services.authenticator.roll.refresh()
             services.end_logins(ended)
             services.change(config)
         told = [certificate[:1].upper() + certificate[1:] + "."] if certificate else []

@@ -12,6 +12,7 @@ from socket import socket
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.credentials import CredentialFile
 from securechat.accounts.hooks import HookFile
+from securechat.accounts.roll import FileRoll
 from securechat.config import Config
 from securechat.counters import ListenerCounts
 from securechat.errors import ClusterError, Code, SecurechatError, StorageFailed
@@ -36,6 +37,7 @@ from securechat.server.reactor import Reactor
 from securechat.server.reloading import Reloading
 from securechat.server.retention import Retention
 from securechat.server.services import Services
+from securechat.server.shared_roll import SharedRoll
 from securechat.server.snapshots import SnapshotMaker, begin_from_snapshot
 from securechat.server.steering import Steering
 from securechat.server.survey import Pace
@@ -44,6 +46,9 @@ from securechat.server.workers import Workers
 
 RETRY_SECONDS = 2.0
 """When clients are told to come back after a shutdown: a restart takes about a second."""
+
+ACCOUNTS_SECONDS = 3.0
+"""How long a start waits to know the accounts of its cluster: a hundred times what it takes where NATS is there."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +59,8 @@ def check(home: Path, config: Config) -> None:
     Raises SecurechatError at the first thing that a start would refuse.
     """
     ServerCertificate(home, config)
-    Authenticator(CredentialFile(home / "credentials"))
+    if not config.cluster.servers:
+        FileRoll(CredentialFile(home / "credentials"))
     store = home / "chat.db"
     if not is_behind(store):  # to look at it must not change it
         Store(store, config.durability).close()
@@ -149,13 +155,14 @@ class Server:
         config, limits, parts = self._config, self._config.limits, self._parts
         parts.enter_context(only_server(self._home))
         certificate = ServerCertificate(self._home, config)
-        authenticator = Authenticator(CredentialFile(self._home / "credentials"))
+        alone = None if config.cluster.servers else FileRoll(CredentialFile(self._home / "credentials"))
         begin_from_snapshot(self._home, config)
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
 
         publisher, order = Publisher(), make_order(self._home, config, store)
         journal = Journal(order, store, publisher, limits, _clock, self._failed)
+        authenticator = Authenticator(alone or SharedRoll(self._home, journal))
         indexer = parts.enter_context(
             contextlib.closing(Indexer(self._home / "search.db", store.reader, lambda: journal.view))
         )
@@ -183,7 +190,7 @@ class Server:
         parts, journal, config = self._parts, services.journal, self._config
         control = parts.enter_context(contextlib.closing(Control(self._home, self._steering(services).act)))
         keeper = Keeper(
-            services.authenticator,
+            services.authenticator.roll,
             services.certificate,
             services.trail,
             services.end_logins,
@@ -204,16 +211,27 @@ class Server:
         parts.callback(self._end_reactors, services.reactors)
         journal.start()
         parts.callback(self._stop_journal, services)
-        services.end_stale_tokens()
         if config.cluster.servers:
             maker = SnapshotMaker(self._home, engine_of(self._home, config.cluster), lambda: journal.is_level)
             maker.start()
             parts.callback(maker.stop)
-        for part in (keeper, control, listener):
+        else:  # in a cluster, tokens end with what is decided about their account
+            services.end_stale_tokens()
+        for part in (keeper, control):
             part.start()
             parts.callback(part.stop)
+        self._await_accounts(services)
+        listener.start()
+        parts.callback(listener.stop)
         if config.http_port is not None:
             self._start_http(config.http_port, listener.counts)
+
+    def _await_accounts(self, services: Services) -> None:
+        """Listen when people can come in; a node of a cluster that does not get to know them in time listens all the
+        same, and says so to each."""
+        deadline = time.monotonic() + ACCOUNTS_SECONDS
+        while not services.authenticator.roll.is_ready and time.monotonic() < deadline and not self.wait(0.02):
+            pass
 
     def _steering(self, services: Services) -> Steering:
         self._reloading = Reloading(services, self._reread)

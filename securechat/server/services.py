@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from securechat.accounts.authentication import Authenticator
 from securechat.accounts.throttle import Throttle
@@ -26,6 +26,8 @@ from securechat.server.workers import Workers
 if TYPE_CHECKING:
     from securechat.server.reactor import Reactor
     from securechat.server.session import Session
+
+ACCOUNT_CHANGED: Final = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +78,8 @@ class Services:
     def end_sessions(self, accounts: Iterable[str], keep: "Session | None" = None) -> None:
         """End the sessions of accounts that changed, but for the one to keep."""
         names = frozenset(accounts)
-        bye = Bye(code=Code.ACCOUNT_CHANGED, message="Your account was changed; log in again.")
         for reactor in self.reactors:
-            reactor.end_sessions(names, bye, keep)
+            reactor.end_sessions(names, ACCOUNT_CHANGED, keep)
 
     def end_logins(self, accounts: Iterable[str]) -> None:
         """End the logins of accounts that changed: their sessions, then their tokens."""

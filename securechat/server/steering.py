@@ -6,7 +6,7 @@ from typing import Protocol, assert_never
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from securechat.accounts.credentials import AccountChange
+from securechat.accounts.changing import AccountChange
 from securechat.chat.model import Change, Impose, Proposal, Revoke
 from securechat.chat.names import flaw_in_text
 from securechat.errors import Code, SecurechatError
@@ -83,7 +83,7 @@ class Steering:
     def _change_account(self, change: AccountChange, source: str) -> Answer:
         services, act = self._services, f"user {change.act}"
         try:
-            ended = services.authenticator.make(change)
+            ended = services.authenticator.roll.make(change)
         except SecurechatError as error:
             services.trail.note(act, OPERATOR, change.name, source, error.message)
             raise

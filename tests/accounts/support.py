@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from securechat.accounts import passwords
-from securechat.accounts.credentials import Account, CredentialFile, State
-from securechat.chat.model import Role
+from securechat.accounts.credentials import CredentialFile
+from securechat.chat.accounts import Account, AccountState, Role
 
 PASSWORD = "plum tree under moon"
 OTHER_PASSWORD = "grey owl over the river"
@@ -26,7 +26,7 @@ OTHER_CHEAP = cheap_hash(OTHER_PASSWORD)
 STRONG = "$argon2id$v=19$m=19456,t=2,p=1$CLP2jV2Cl1bnZXR1LebPXA$ZiksSG+EJbnUKUb0NqqS00rW4Xc9J86TNCWrGet7D2k"
 
 
-def account(name: str, role: Role = "member", state: State = "active", password: str = CHEAP) -> Account:
+def account(name: str, role: Role = "member", state: AccountState = "active", password: str = CHEAP) -> Account:
     return Account(name, role, state, password)
 
 

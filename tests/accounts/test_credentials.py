@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.accounts.credentials import (
-    HEADER,
-    Account,
-    CredentialFile,
-    format_accounts,
-    parse_accounts,
-)
+from securechat.accounts.credentials import HEADER, CredentialFile, format_accounts, parse_accounts
+from securechat.chat.accounts import Account
 from securechat.errors import AlreadyExists, CredentialError, LastAdmin, NotFound
 from tests.accounts.support import CHEAP, OTHER_CHEAP, STRONG, account, cheap_hash, file_of
 
@@ -264,11 +259,11 @@ def test_a_hash_is_replaced_by_a_new_one_of_the_same_password_only_while_it_is_t
     tmp_path: Path,
 ) -> None:
     file = file_of(tmp_path, account("alice", "admin"))
-    assert file.rehash("alice", CHEAP, STRONG) is True
-    assert file.rehash("alice", CHEAP, OTHER_CHEAP) is False
+    assert file.replace_hash("alice", CHEAP, STRONG) is True
+    assert file.replace_hash("alice", CHEAP, OTHER_CHEAP) is False
     assert file.load()["alice"].password == STRONG
     with pytest.raises(NotFound):
-        file.rehash("bob", CHEAP, STRONG)
+        file.replace_hash("bob", CHEAP, STRONG)
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o601])
@@ -339,7 +334,8 @@ def test_the_stamp_tells_of_a_new_file_another_content_and_another_mode(tmp_path
 ADD_MANY = """
 import sys
 from pathlib import Path
-from securechat.accounts.credentials import Account, CredentialFile
+from securechat.accounts.credentials import CredentialFile
+from securechat.chat.accounts import Account
 path, prefix, password = sys.argv[1:]
 file = CredentialFile(Path(path))
 print("ready", flush=True)
@@ -403,3 +399,20 @@ def test_a_change_that_is_killed_leaves_the_old_file_or_the_new_one(tmp_path: Pa
         assert file.load() in whole.values()
     file.set_password("bob", STRONG)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["credentials", "credentials.lock"]
+
+
+def test_a_file_that_is_a_copy_takes_over_what_it_is_given_and_keeps_comments_and_order(tmp_path: Path) -> None:
+    file = CredentialFile(tmp_path / "credentials")
+    mia, tim, ann = account("mia", "admin"), account("tim"), account("ann")
+    assert file.take_over({}) == HEADER
+    file.add(mia)
+    file.path.write_bytes(file.path.read_bytes() + b"# the new ones\n")
+    file.add(tim)
+    held = file.take_over({"ann": ann, "mia": account("mia")})  # without an admin, if that is what it is a copy of
+    assert held == file.path.read_bytes()
+    assert list(file.load().values()) == [account("mia"), ann]
+    assert held.splitlines()[3] == b"# the new ones"
+    file.path.write_bytes(b"nonsense\n")
+    with pytest.raises(CredentialError, match="line 1"):
+        file.take_over({"ann": ann})
+    assert file.path.read_bytes() == b"nonsense\n"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from securechat.accounts.hooks import HEADER, Hook, HookFile, find_hook
+from securechat.accounts.hooks import HEADER, HookFile, find_hook, parse_hooks
 from securechat.accounts.tokens import hash_token
+from securechat.chat.accounts import Hook
 from securechat.errors import AlreadyExists, CredentialError, NotFound
 from securechat.limits import HOOKS
 
@@ -60,7 +61,7 @@ def test_a_file_that_cannot_be_used_is_told(file: HookFile, tmp_path: Path) -> N
         file.load()
     file.path.chmod(0o600)
     file.path.write_bytes(b"\xff\n")
-    with pytest.raises(CredentialError, match="cannot be read: UnicodeDecodeError"):
+    with pytest.raises(CredentialError, match="line 1: It is no hook"):
         file.load()
     with pytest.raises(CredentialError, match="cannot be changed: No such file"):
         HookFile(tmp_path / "nowhere" / "hooks").add(BUILD)
@@ -71,3 +72,14 @@ def test_there_is_a_limit(file: HookFile) -> None:
     file.path.write_text("".join(f"h{number}:lobby:{number:064x}\n" for number in range(HOOKS)))
     with pytest.raises(CredentialError, match=f"There are {HOOKS} hooks already"):
         file.add(BUILD)
+
+
+def test_a_file_that_is_a_copy_takes_over_what_it_is_given(file: HookFile) -> None:
+    file.add(BUILD)
+    held = file.take_over({"alarm": ALARM})
+    assert held == file.path.read_bytes()
+    assert parse_hooks(held, "hooks") == file.load() == {"alarm": ALARM}
+    file.path.unlink()
+    file.path.mkdir(0o700)
+    with pytest.raises(CredentialError, match="cannot be read: IsADirectoryError"):
+        file.load()

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
+from securechat.chat.accounts import Account, Hook
 from securechat.chat.changes import decide_change, forgotten, revoked
 from securechat.chat.model import (
     Barrier,
@@ -37,6 +38,8 @@ class Held:
 
     invitations: Mapping[bytes, Invitation] = MappingProxyType({})
     sanctions: Mapping[Key, Sanction] = MappingProxyType({})
+    accounts: Mapping[str, Account] = MappingProxyType({})
+    hooks: Mapping[str, Hook] = MappingProxyType({})
 
     def room(self, name: str) -> Room | None:
         return {room.name: room for room in (KITCHEN, VAULT, LONG)}.get(name)

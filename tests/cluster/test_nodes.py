@@ -138,7 +138,7 @@ def test_how_the_nodes_are_can_be_asked_on_each(tmp_path: Path, nats_server: Nat
     with running_server(home, cluster=settings) as first, peer(first, "alice", room="lobby"):
         told = call("cluster", "status", "--home", str(home))
         assert told.code == 0, told
-        assert f"stream {settings.stream}: entries 1 to 2" in told.out
-        assert "node one: entry 2, level, chains " in told.out
+        assert f"stream {settings.stream}: entries 1 to 4" in told.out
+        assert "node one: entry 4, level, chains " in told.out
         told = call("cluster", "status", "--json", "--home", str(home))
-        assert json.loads(told.out)["nodes"][0]["entry"] == 2
+        assert json.loads(told.out)["nodes"][0]["entry"] == 4

@@ -17,9 +17,10 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Final, NamedTuple
 
-from securechat.accounts.credentials import Account, CredentialFile
+from securechat.accounts.credentials import CredentialFile
 from securechat.certificates import CertificateFolder, KeyPair, generate
 from securechat.certificates.clients import make_client
+from securechat.chat.accounts import Account
 from tests.cluster.servers import PATIENCE, SERVER, free_ports
 from tests.project.tree import ROOT
 

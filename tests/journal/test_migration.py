@@ -32,7 +32,7 @@ def the_first_program() -> Iterator[None]:
         for module in (migration, store):
             patch.setattr(module, "FORMAT", 1)
         patch.setattr(Store, "marks", lambda _: [])  # of the tables that came later
-        for later in ("tokens", "invitations", "sanctions"):
+        for later in ("tokens", "invitations", "sanctions", "accounts", "hooks"):
             patch.setattr(Store, later, lambda _: {})
         yield
 

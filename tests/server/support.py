@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,7 @@ from securechat.accounts import passwords
 from securechat.config import Cluster, Config
 from securechat.limits import Limits
 from securechat.server.server import Server
+from securechat.server.shared_roll import SharedRoll
 
 with_any_number_of_reactors = pytest.mark.parametrize(
     "server", [1, 3], ids=["one-reactor", "three-reactors"], indirect=True
@@ -100,9 +102,20 @@ def running_server(
     server = Server(home, settings)
     server.start()
     try:
+        if cluster:
+            await_accounts(server)
         yield server
     finally:
         server.stop()
+
+
+def await_accounts(node: Server) -> None:
+    """Wait until a node of a cluster knows the accounts, before which it lets nobody in, or has ended by itself."""
+    roll = node.services.authenticator.roll
+    assert isinstance(roll, SharedRoll)
+    deadline = time.monotonic() + DEADLINE
+    while not (roll.ready.wait(0.02) or node.wait(0)):
+        assert time.monotonic() < deadline, "the node does not get to know the accounts"
 
 
 def trusting() -> ssl.SSLContext:

@@ -178,7 +178,7 @@ def test_an_account_that_cannot_be_made_is_told(
         raise CredentialError("The file cannot be written.")
 
     issue(server)
-    monkeypatch.setattr(server.services.authenticator, "add", fail)
+    monkeypatch.setattr(server.services.authenticator.roll, "add", fail)
     assert tried(server, redeem())["code"] == "storage"
     assert "an invitation of frank came to nothing: The file cannot be written." in caplog.text
     assert SECRET not in caplog.text
