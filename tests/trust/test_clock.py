@@ -11,6 +11,8 @@ STAMPS = {
     "securechat/server/entry.py": "whether an invitation or a ban still holds",
     "securechat/server/questions.py": "whether a ban from a room still holds",
     "securechat/journal/backup.py": "stamps the files in a backup",
+    "securechat/server/snapshots.py": "how old the newest snapshot is, which another node stamped",
+    "securechat/journal/jetstream/snapshots.py": "stamps a snapshot",
     "securechat/client/ids.py": "makes ids that sort by their time",
     "securechat/doctor.py": "whether records are from the future",
 }
