@@ -25,6 +25,7 @@ from securechat.journal.reader import Reader
 from securechat.journal.store import Position, Store
 from securechat.journal.verify import SEARCH, verify_store
 from securechat.server.ordering import engine_of
+from securechat.server.workers import stand_back
 
 if TYPE_CHECKING:
     from securechat.journal.jetstream.snapshots import Shelf, Snapshot
@@ -70,6 +71,7 @@ class SnapshotMaker:
 
         if not self._is_level() or not snapshots.look(self._engine).is_due(time.time()):
             return None
+        _check_room(self._home)
         with folder(self._home) as work, contextlib.closing(Reader(self._home / STORE)) as reader:
             reader.copy_to(work / STORE)
             # Another may have been quicker while this was copied.
@@ -78,6 +80,7 @@ class SnapshotMaker:
             return publish(self._engine, work / STORE, self._stopping.is_set)
 
     def _run(self) -> None:
+        stand_back()
         # What spreads the looks need not be unguessable.
         while not self._stopping.wait(LOOK_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311
             try:
@@ -90,6 +93,14 @@ class SnapshotMaker:
             else:
                 if made is not None:
                     log.info("made a snapshot up to entry %d: %d bytes", made.entry, made.bytes)
+
+
+def _check_room(home: Path) -> None:
+    """Raise StorageFailed where a copy would leave so little of the disk that the node itself might have to stop."""
+    size, free = (home / STORE).stat().st_size, shutil.disk_usage(home).free
+    if free < 2 * size:
+        what = f"A copy of {home / STORE} has {size} bytes, and there are {free} free: half of that is the most."
+        raise StorageFailed(what, hint="Free some space.")
 
 
 def publish(engine: "Engine", copy: Path, is_over: Callable[[], bool] = bool) -> "Snapshot":

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,6 +181,9 @@ def test_a_node_makes_a_snapshot_by_itself_when_one_is_due_and_tells_of_what_fai
         heard.wait_for("made a snapshot up to entry ")
         assert len(look(engine_of(home, cluster)).snapshots) == 1
         monkeypatch.setattr(shelves, "SNAPSHOT_SECONDS", 0)
+        with monkeypatch.context() as full:
+            full.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000))
+            heard.wait_for("there are 1000 free: half of that is the most. Free some space.")
         monkeypatch.setattr(snapshots, "publish", broken)
         heard.wait_for("no snapshot was made; another try follows: It does not work.")
         monkeypatch.setattr(snapshots, "publish", buggy)

@@ -10,6 +10,7 @@ from securechat.chat.model import Expire
 from securechat.chat.names import LOBBY
 from securechat.errors import StorageFailed
 from securechat.journal.reader import NEWEST_EDIT, Reader
+from securechat.journal.store import Position, Store
 from tests.journal.support import change, delete, edit, running_journal, said
 
 
@@ -56,6 +57,14 @@ def test_up_to_which_number_a_room_is_gone_is_read(tmp_path: Path) -> None:
         running.outcome(Expire(LOBBY, 1))
         assert reader.base(LOBBY) == 1
         assert reader.base("nowhere") == 0
+
+
+def test_how_far_a_clusters_order_was_followed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with closing(Store(path, "full")) as store, closing(Reader(path)) as reader:
+        assert reader.followed() == (0, 0)
+        store.commit((), (), {}, position=Position(7, 3))
+        assert reader.followed() == (7, 3)
 
 
 def test_a_reader_of_a_file_without_its_tables_says_so(tmp_path: Path) -> None:
