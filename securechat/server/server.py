@@ -156,7 +156,7 @@ class Server:
         parts.enter_context(only_server(self._home))
         certificate = ServerCertificate(self._home, config)
         alone = None if config.cluster.servers else FileRoll(CredentialFile(self._home / "credentials"))
-        begin_from_snapshot(self._home, config)
+        begin_from_snapshot(self._home, config, lambda: self._asked_to_stop)
         store = parts.enter_context(contextlib.closing(Store(self._home / "chat.db", config.durability)))
         listening = parts.enter_context(contextlib.closing(listen(config.host, config.port)))
 

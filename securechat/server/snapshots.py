@@ -122,12 +122,12 @@ def folder(home: Path) -> Iterator[Path]:
         raise StorageFailed(f"{home} cannot be written: {error.strerror}.", hint="Look at the disk.") from None
 
 
-def begin_from_snapshot(home: Path, config: Config) -> None:
+def begin_from_snapshot(home: Path, config: Config, is_over: Callable[[], bool]) -> None:
     """Put a snapshot in the place of a node's store, where there is none or the stream begins behind it now.
 
     What is there already must be continued by it, and is gone then: a text that was deleted meanwhile must not live on.
-    The caller holds the home's lock. Raises ClusterError where a snapshot is needed and none can be used, and
-    StorageFailed.
+    The caller holds the home's lock; where `is_over` says so, nothing is replaced. Raises ClusterError where a snapshot
+    is needed and none can be used, and StorageFailed.
     """
     if not config.cluster.servers:
         return
@@ -144,12 +144,14 @@ def begin_from_snapshot(home: Path, config: Config) -> None:
         is_needed = shelf.first > position.entry + 1
         if shelf.last < position.entry or not (is_needed or is_empty):
             return
-        _begin(home, engine, shelf, position, is_empty=is_empty)
+        _begin(home, engine, shelf, position, is_over, is_empty=is_empty)
     except Unreachable as error:
         log.warning("whether this node needs a snapshot is not known: %s", error)
 
 
-def _begin(home: Path, engine: "Engine", shelf: "Shelf", position: Position, *, is_empty: bool) -> None:
+def _begin(
+    home: Path, engine: "Engine", shelf: "Shelf", position: Position, is_over: Callable[[], bool], *, is_empty: bool
+) -> None:
     from securechat.journal.jetstream import snapshots
     from securechat.journal.jetstream.stream import behind
 
@@ -160,7 +162,7 @@ def _begin(home: Path, engine: "Engine", shelf: "Shelf", position: Position, *, 
         with folder(home) as work:
             new = work / STORE
             try:
-                snapshots.take(engine, snapshot, new)
+                snapshots.take(engine, snapshot, new, is_over)
                 records = check(new, home / STORE if not is_empty else None)
             except SnapshotUnusable as error:
                 log.warning("a snapshot of the cluster cannot be used: %s", error)

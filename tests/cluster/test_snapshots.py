@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 
 import pytest
 
-from securechat.config import Cluster
+from securechat.config import Cluster, Config
 from securechat.errors import ClusterError, StorageFailed
+from securechat.journal.jetstream import link as links
 from securechat.journal.jetstream import snapshots as shelves
 from securechat.journal.jetstream.snapshots import Snapshot, look, take
+from securechat.journal.jetstream.stream import ready_stream
 from securechat.journal.store import Store
 from securechat.server import snapshots
 from securechat.server.ordering import engine_of
 from securechat.server.server import Server
 from securechat.server.snapshots import SnapshotMaker
-from tests.cluster.servers import NatsServer, ask_nats, new_stream, node_settings
-from tests.server.support import Heard, Peer, make_home, peer, running_server
+from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings
+from tests.server.support import DEADLINE, Heard, Peer, make_home, peer, running_server
 
 
 @pytest.fixture
@@ -110,6 +113,41 @@ def test_a_node_that_was_away_for_too_long_begins_from_a_snapshot_that_goes_on_f
             mine, theirs = heads(first, second)
     assert mine == theirs
     assert not list(homes[1].glob(".snapshot-*"))
+
+
+def test_a_node_that_falls_behind_while_nats_is_away_ends_and_begins_from_a_snapshot_at_its_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, gate = new_stream(), threading.Event()
+    gate.set()
+
+    async def when_open(client: Any, engine: Any) -> Any:
+        while not gate.is_set() and engine.node == "two":
+            await asyncio.to_thread(gate.wait, 0.05)
+        return await ready_stream(client, engine)
+
+    monkeypatch.setattr(links, "ready_stream", when_open)
+    with nats_servers(tmp_path / "nats", 1) as (nats,):
+        one, two = (node_settings([nats], stream, name) for name in ("one", "two"))
+        homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+        with running_server(homes[0], cluster=one) as first, peer(first, "alice", room="lobby") as alice:
+            away = Server(homes[1], Config(port=0, cluster=two))
+            away.start()
+            say(alice, "before")
+            gate.clear()
+            nats.kill()
+            nats.start()
+            nats.wait_ready()
+            while (said := alice.say("meanwhile", id="m"))["type"] == "error":
+                assert said["code"] == "unavailable"
+            purge(nats, one)
+            made(homes[0], one, monkeypatch)
+            gate.set()
+            assert away.wait(DEADLINE)
+            with pytest.raises(ClusterError, match="begins at"):
+                away.stop()
+            with running_server(homes[1], cluster=two) as second:
+                assert history(second) == ["before", "meanwhile"]
 
 
 def test_a_snapshot_of_another_history_is_not_taken_and_nothing_is_lost(

@@ -14,6 +14,7 @@ from securechat.chat.names import LOBBY
 from securechat.errors import SnapshotUnusable, StorageFailed, Unreachable
 from securechat.journal.continuity import StoredChains, difference, gap
 from securechat.journal.jetstream import snapshots
+from securechat.journal.jetstream import visit as visits
 from securechat.journal.jetstream.snapshots import Shelf, Snapshot, _Traced, look, put, take
 from securechat.journal.jetstream.stream import Engine
 from securechat.journal.reader import Reader
@@ -114,13 +115,15 @@ def test_what_comes_and_is_not_what_was_put_there_is_no_snapshot(
 
 
 def test_an_upload_that_fails_or_is_broken_off_leaves_nothing_to_be_seen(
-    way: Engine, large: Path, nats_server: NatsServer
+    way: Engine, large: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     put(way, large, 1)
     asked = iter((False, False, True))
     with pytest.raises(Unreachable, match="broken off"):
         put(way, large, 2, lambda: next(asked))
     assert [one.entry for one in look(way).snapshots] == [1]
+    with pytest.raises(Unreachable, match="broken off"):
+        take(way, look(way).snapshots[0], tmp_path / "half", lambda: True)
     # Nor do its chunks stay: those of the first are four, and what it is.
     info = asyncio.run(ask_nats(nats_server, lambda nats: nats.stream_info(f"OBJ_{way.stream}")))
     assert info.state.messages == 5
@@ -204,3 +207,13 @@ def test_two_histories_are_the_same_up_to_where_the_first_record_is_another(tmp_
         other.settle(Expire(LOBBY, 35))
         assert difference(first, chains()[1]) is None
         assert last.hash_at("nowhere", 1) is None
+
+
+def test_a_server_that_lets_nobody_in_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("random.sample", lambda servers, _: list(servers))
+    with nats_servers(tmp_path / "one", 1) as (stuck,), nats_servers(tmp_path / "two", 1) as (sound,):
+        way = replace(engine([stuck]), servers=("nats://127.0.0.1:1", stuck.url, sound.url))
+        stuck.pause()
+        assert look(way).last == 0
+        stuck.go_on()

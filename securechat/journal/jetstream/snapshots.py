@@ -86,12 +86,13 @@ def put(engine: Engine, path: Path, entry: int, is_over: Callable[[], bool] = bo
     return run(_put(engine, path, entry, is_over))
 
 
-def take(engine: Engine, snapshot: Snapshot, path: Path) -> None:
+def take(engine: Engine, snapshot: Snapshot, path: Path, is_over: Callable[[], bool] = bool) -> None:
     """Write the snapshot to a new file, which is not synced.
 
-    Raises SnapshotUnusable where what comes is not what was put there, Unreachable, and StorageFailed for the disk.
+    Raises SnapshotUnusable where what comes is not what was put there, Unreachable, also where `is_over` says so in the
+    middle of it, and StorageFailed for the disk.
     """
-    run(_take(engine, snapshot, path))
+    run(_take(engine, snapshot, path, is_over))
 
 
 async def _look(engine: Engine) -> Shelf:
@@ -121,10 +122,10 @@ async def _put(engine: Engine, path: Path, entry: int, is_over: Callable[[], boo
         return Snapshot(entry, now, info.size or 0, _hexadecimal(info))
 
 
-async def _take(engine: Engine, snapshot: Snapshot, path: Path) -> None:
+async def _take(engine: Engine, snapshot: Snapshot, path: Path, is_over: Callable[[], bool]) -> None:
     async with visit(engine) as client:
         bucket = await _bucket(client, engine)
-        with _Traced(path, "xb") as file:
+        with _Traced(path, "xb", is_over) as file:
             try:
                 if bucket is not None:
                     await _unless_stuck(bucket.get(snapshot.name, file), file)  # type: ignore[arg-type]  # it writes
@@ -179,6 +180,7 @@ class _Traced:
         self._file.close()
 
     def write(self, data: bytes) -> int:
+        self._go_on()
         try:
             self._file.write(data)
         except OSError as error:
@@ -186,13 +188,16 @@ class _Traced:
         return self._count(data)
 
     def readinto(self, buffer: bytearray) -> int:
-        if self._is_over():
-            raise Unreachable("It was broken off.")
+        self._go_on()
         try:
             size = self._file.readinto(buffer)  # type: ignore[attr-defined]  # a file of bytes has it
         except OSError as error:
             raise self._failure(error) from None
         return self._count(memoryview(buffer)[:size])
+
+    def _go_on(self) -> None:
+        if self._is_over():
+            raise Unreachable("It was broken off.")
 
     def _count(self, data: bytes | memoryview) -> int:
         self.bytes += len(data)
