@@ -7,7 +7,7 @@ file. It is replaced whole. It must not know how a hook is called, nor what it s
 import hmac
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,11 @@ def find_hook(hooks: Mapping[str, Hook], token_hash: bytes) -> Hook | None:
         if hmac.compare_digest(hook.token_hash, token_hash):
             found = hook
     return found
+
+
+def format_hooks(hooks: Iterable[Hook]) -> bytes:
+    """The content of a file with these hooks."""
+    return (HEADER + "".join(f"{hook.name}:{hook.room}:{hook.token_hash.hex()}\n" for hook in hooks)).encode()
 
 
 def parse_hooks(data: bytes, source: str) -> dict[str, Hook]:
@@ -102,8 +107,7 @@ class HookFile:
             return hook
 
     def _write(self, hooks: Mapping[str, Hook]) -> bytes:
-        lines = "".join(f"{hook.name}:{hook.room}:{hook.token_hash.hex()}\n" for hook in hooks.values())
-        data = (HEADER + lines).encode()
+        data = format_hooks(hooks.values())
         replace_file(self.path, data, _MODE)
         return data
 

@@ -264,9 +264,15 @@ class Store:
             self._forget()
 
     def leave(self) -> None:
-        """Forget that the order of a cluster was followed. Raises StorageFull and StorageFailed as `commit` does."""
+        """Forget that the order of a cluster was followed, and what its nodes share of accounts and webhooks.
+
+        Raises StorageFull and StorageFailed as `commit` does.
+        """
         try:
-            self.connection.execute("DELETE FROM followed")
+            self.connection.execute("BEGIN IMMEDIATE")
+            for table in ("followed", "accounts", "hooks"):
+                self.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of the three
+            self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._undo(error) from error
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from securechat.accounts.credentials import CredentialFile
+from securechat.accounts.hooks import HookFile
 from securechat.config import Config
 from securechat.errors import ClusterError, NotFound
 from securechat.journal.backup import STORE
@@ -19,6 +21,7 @@ from securechat.journal.state import digest
 from securechat.journal.store import Position, Store
 from securechat.server.locking import only_server
 from securechat.server.ordering import engine_of
+from securechat.server.shared_roll import take_along
 from securechat.server.snapshots import folder, publish
 
 
@@ -33,7 +36,7 @@ def to_cluster(home: Path, config: Config) -> Migrated:
     """Make this server the first node of the cluster that its settings name, whose stream is new or empty.
 
     First the stream is begun, then the store says in one commit that it is a node's, then the snapshot is made from
-    which the others begin. Raises ClusterError, NotFound, Unreachable, and StorageFailed.
+    which the others begin. Raises ClusterError, NotFound, CredentialError, Unreachable, and StorageFailed.
     """
     engine = engine_of(home, config.cluster)
     from securechat.journal.jetstream import snapshots
@@ -42,8 +45,9 @@ def to_cluster(home: Path, config: Config) -> Migrated:
     with _store(home, config) as store:
         position, before = store.position(), _digest(store)
         if position == Position():
+            accounts, hooks = CredentialFile(home / "credentials").load(), HookFile(home / "hooks").load()
             found(engine, before)
-            store.commit((), (), {}, position=Position(ENTRY))
+            store.commit((), (), {}, accounts=accounts, hooks=hooks, position=Position(ENTRY))
         elif snapshots.look(engine).snapshots:
             what = f"{home / STORE} belongs to a node of a cluster already."
             raise ClusterError(what, hint="Start it: securechat serve")
@@ -54,12 +58,18 @@ def to_cluster(home: Path, config: Config) -> Migrated:
 
 
 def to_single(home: Path, config: Config) -> Migrated:
-    """Make this node's home that of a server of its own. Raises ClusterError, NotFound, and StorageFailed."""
+    """Make this node's home that of a server of its own.
+
+    First its files say what the cluster says of accounts and webhooks, and what was changed there by hand since the
+    node stopped; then, in one commit, the store is no node's. Raises ClusterError, NotFound, CredentialError, and
+    StorageFailed.
+    """
     with _store(home, config) as store:
         position = store.position()
         if position == Position():
             what = f"{home / STORE} belongs to no node of a cluster."
             raise ClusterError(what, hint="Without [cluster] servers in securechat.toml it is a server of its own.")
+        take_along(home, store.accounts(), store.hooks())
         store.leave()
         return Migrated(_digest(store), position.entry)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
 from securechat.accounts.changing import AccountChange, Changing, Step, last_admin
-from securechat.accounts.credentials import CredentialFile, parse_accounts
-from securechat.accounts.hooks import HookFile, parse_hooks
+from securechat.accounts.credentials import CredentialFile, format_accounts, parse_accounts
+from securechat.accounts.hooks import HookFile, format_hooks, parse_hooks
 from securechat.chat.accounts import Account, Hook, SetAccount, SetHook
 from securechat.chat.changes import LAST_ADMIN, OUTDATED
 from securechat.chat.model import Change, Outcome, Rejected
@@ -46,6 +46,34 @@ class File(Protocol[T]):
     def take_over(self, values: Mapping[str, T]) -> bytes: ...
 
 
+def beside(file: Path) -> Path:
+    """Where is kept what a node last wrote to this file."""
+    return file.with_name(f"{file.name}.shared")
+
+
+def keep_base(home: Path, accounts: Mapping[str, Account], hooks: Mapping[str, Hook]) -> None:
+    """Have the files of a home whose store is about to become another be compared with these, where nothing says what
+    was last written there: what is different there was changed by hand, but for what the other store brings.
+
+    Raises OSError.
+    """
+    for name, data in (("credentials", format_accounts(accounts.values())), ("hooks", format_hooks(hooks.values()))):
+        kept = beside(home / name)
+        if not kept.exists():
+            replace_file(kept, data, 0o600)
+
+
+def take_along(home: Path, accounts: Mapping[str, Account], hooks: Mapping[str, Hook]) -> None:
+    """Have the files of a node that leaves its cluster say what the cluster does, and what was changed there by hand
+    since. Again makes no difference. Raises CredentialError."""
+    credentials, webhooks = CredentialFile(home / "credentials"), HookFile(home / "hooks")
+    try:
+        Copy(credentials, parse_accounts, accounts).leave(accounts)
+        Copy(webhooks, parse_hooks, hooks).leave(hooks)
+    except OSError as error:
+        raise CredentialError(f"{error.filename} cannot be read or written: {error.strerror}.") from None
+
+
 class Copy(Generic[T]):
     """One file, and what the node last wrote there. Used by one thread at a time."""
 
@@ -53,7 +81,7 @@ class Copy(Generic[T]):
         """`at_start` is what the node's store held when it started: of a home that has no `NAME.shared` (a new one, or
         one that was restored), that is what its file was written from."""
         self._file: File[T] = file
-        self._beside = file.path.with_name(f"{file.path.name}.shared")
+        self._beside = beside(file.path)
         known = self._beside.exists()
         self._base: dict[str, T] = parse(self._beside.read_bytes(), str(self._beside)) if known else dict(at_start)
         self._seen: Stamp | None = None
@@ -92,6 +120,14 @@ class Copy(Generic[T]):
         replace_file(self._beside, data, 0o600)
         self._base, self._seen = dict(values), self._file.stamp()
         self._written = self._seen
+
+    def leave(self, values: Mapping[str, T]) -> None:
+        """Hold these, with the edits of what is not another by now, and be no copy any more. Raises CredentialError and
+        OSError."""
+        edited = [(name, after) for name, before, after in self.edits() or () if values.get(name) == before]
+        after = {**values, **dict(edited)}
+        self._file.take_over({name: one for name, one in after.items() if one is not None})
+        self._beside.unlink(missing_ok=True)
 
 
 class SharedRoll(Changing):

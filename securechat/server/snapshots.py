@@ -12,10 +12,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from securechat.chat.accounts import Account, Hook
 from securechat.config import Config
 from securechat.errors import SecurechatError, SnapshotUnusable, StorageFailed, Unreachable
 from securechat.files import sync_folder
@@ -25,6 +28,7 @@ from securechat.journal.reader import Reader
 from securechat.journal.store import Position, Store
 from securechat.journal.verify import SEARCH, verify_store
 from securechat.server.ordering import engine_of
+from securechat.server.shared_roll import keep_base
 from securechat.server.workers import stand_back
 
 if TYPE_CHECKING:
@@ -42,6 +46,17 @@ _WORK: Final = ".snapshot-"
 """How the folders begin in which a copy lies until it is whole."""
 
 log = logging.getLogger(__name__)
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """What a home has: whether its store holds nothing, or is of a server that was no node, up to which entry of the
+    stream it goes, and what it knows of accounts and webhooks."""
+
+    is_empty: bool = True
+    is_alone: bool = False
+    entry: int = 0
+    accounts: Mapping[str, Account] = {}
+    hooks: Mapping[str, Hook] = {}
 
 
 class SnapshotMaker:
@@ -133,48 +148,46 @@ def begin_from_snapshot(home: Path, config: Config, is_over: Callable[[], bool])
         return
     for leftover in home.glob(f"{_WORK}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    position, is_empty = _place(home, config)
-    if position == Position() and not is_empty:
-        return  # no node's
+    before = _before(home, config)
+    if before.is_alone:
+        return
     engine = engine_of(home, config.cluster)
     from securechat.journal.jetstream import snapshots
 
     try:
         shelf = snapshots.look(engine)
-        is_needed = shelf.first > position.entry + 1
-        if shelf.last < position.entry or not (is_needed or is_empty):
+        is_needed = shelf.first > before.entry + 1
+        if shelf.last < before.entry or not (is_needed or before.is_empty):
             return
-        _begin(home, engine, shelf, position, is_over, is_empty=is_empty)
+        _begin(home, engine, shelf, before, is_over)
     except Unreachable as error:
         log.warning("whether this node needs a snapshot is not known: %s", error)
 
 
-def _begin(
-    home: Path, engine: "Engine", shelf: "Shelf", position: Position, is_over: Callable[[], bool], *, is_empty: bool
-) -> None:
+def _begin(home: Path, engine: "Engine", shelf: "Shelf", before: _Before, is_over: Callable[[], bool]) -> None:
     from securechat.journal.jetstream import snapshots
     from securechat.journal.jetstream.stream import behind
 
     for snapshot in shelf.snapshots:
-        if snapshot.entry < position.entry:
+        if snapshot.entry < before.entry:
             continue
         began = time.monotonic()
         with folder(home) as work:
             new = work / STORE
             try:
                 snapshots.take(engine, snapshot, new, is_over)
-                records = check(new, home / STORE if not is_empty else None)
+                records = check(new, None if before.is_empty else home / STORE)
             except SnapshotUnusable as error:
                 log.warning("a snapshot of the cluster cannot be used: %s", error)
                 continue
-            _replace(new, home / STORE)
+            _replace(new, home, before)
         log.info(
             "began from a snapshot: entry %d of the stream, %d records, in %.1f seconds",
             snapshot.entry, records, time.monotonic() - began,
         )  # fmt: skip
         return
-    if shelf.first > position.entry + 1:
-        raise behind(engine.stream, shelf.first, position.entry)
+    if shelf.first > before.entry + 1:
+        raise behind(engine.stream, shelf.first, before.entry)
 
 
 def check(copy: Path, before: Path | None) -> int:
@@ -197,20 +210,23 @@ def check(copy: Path, before: Path | None) -> int:
     return report.records
 
 
-def _place(home: Path, config: Config) -> tuple[Position, bool]:
-    """How far this node has followed the stream, and whether its store holds nothing. Raises StorageFailed."""
+def _before(home: Path, config: Config) -> _Before:
+    """Raises StorageFailed."""
     path = home / STORE
     if not path.exists():
-        return Position(), True
+        return _Before()
     # The writer's connection: closed, it leaves nothing of the store in another file.
     with contextlib.closing(Store(path, config.durability)) as store:
-        position = store.position()
-        return position, position == Position() and not any(room.head for room in store.load())
+        place, is_used = store.position(), any(room.head for room in store.load())
+        is_node = place != Position()
+        return _Before(not (is_node or is_used), is_used and not is_node, place.entry, store.accounts(), store.hooks())
 
 
-def _replace(new: Path, old: Path) -> None:
-    """Put the one in the other's place: at whatever step this ends, a whole store is there. Raises StorageFailed."""
+def _replace(new: Path, home: Path, before: _Before) -> None:
+    """Put this in the store's place: at whatever step this ends, a whole store is there. Raises StorageFailed."""
+    old = home / STORE
     try:
+        keep_base(home, before.accounts, before.hooks)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         # The index is made again. What is left of the old store's log must not be taken for the new one's.

@@ -1,16 +1,21 @@
 """A server's home becomes a node, and a node's a server of its own: nothing stored is another then."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from securechat.accounts.changing import AccountChange
+from securechat.accounts.credentials import CredentialFile
+from securechat.accounts.hooks import HookFile
+from securechat.chat.accounts import Hook
 from securechat.config import Config
 from securechat.errors import ClusterError, StorageFailed
 from securechat.journal.jetstream.snapshots import look
-from securechat.journal.store import Store
+from securechat.journal.store import Position, Store
 from securechat.journal.verify import Verified, verify_store
-from securechat.server import migrating
+from securechat.server import migrating, operating
 from securechat.server.ordering import engine_of
 from tests.cli.calling import call
 from tests.cluster.servers import NatsServer, new_stream, node_settings, write_settings
@@ -58,6 +63,7 @@ def test_a_chat_goes_to_a_cluster_and_back_with_its_numbers_ids_and_chains(
     stream = new_stream()
     settings, other = (node_settings([nats_server], stream, name) for name in ("one", "two"))
     write_settings(home, settings)
+    HookFile(home / "hooks").add(Hook("build", "lobby", bytes(32)))
     before = rooms(home)
     told = call("migrate", "--to-cluster", "--home", str(home))
     assert (told.code, "This is a node now, at entry 1 of the stream" in told.err) == (0, True), told
@@ -68,11 +74,26 @@ def test_a_chat_goes_to_a_cluster_and_back_with_its_numbers_ids_and_chains(
     ):
         assert goes_on(first, token, "three") == ["one", "two", "three"]
         assert goes_on(second, token, "four") == ["one", "two", "three", "four"]
+        assert second.services.view.accounts == CredentialFile(home / "credentials").load()
+        assert list(second.services.view.hooks) == ["build"]
+        operating.change_account(tmp_path / "two", Config(cluster=other), AccountChange("admin", "bob"))
+        operating.change_account(tmp_path / "two", Config(cluster=other), AccountChange("remove", "carol"))
+        while "carol" in first.services.view.accounts:
+            pass
+    # While it does not run, somebody changes its file.
+    operating.change_account(home, Config(cluster=settings), AccountChange("enable", "erin"))
     before = rooms(home)
     assert before[:1] == rooms(tmp_path / "two")[:1]
     chains = call("migrate", "--to-single", "--home", str(home))
     assert (chains.code, "must not go on as the same chat" in chains.err) == (0, True), chains
     assert rooms(home) == before
+    with closing(Store(home / "chat.db", "full")) as store:
+        assert (store.position(), store.accounts(), store.hooks()) == (Position(), {}, {})
+    accounts = CredentialFile(home / "credentials").load()
+    assert (accounts["bob"].role, accounts["alice"].state, accounts["erin"].state) == ("admin", "active", "active")
+    assert "carol" not in accounts
+    assert list(HookFile(home / "hooks").load()) == ["build"]
+    assert not list(home.glob("*.shared"))
     with running_server(home) as server:
         assert goes_on(server, token, "five") == ["one", "two", "three", "four", "five"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from securechat.accounts.changing import AccountChange
 from securechat.config import Cluster, Config
 from securechat.errors import ClusterError, StorageFailed
 from securechat.journal.jetstream import link as links
@@ -19,6 +20,7 @@ from securechat.journal.jetstream.snapshots import Snapshot, look, take
 from securechat.journal.jetstream.stream import ready_stream
 from securechat.journal.store import Store
 from securechat.server import snapshots
+from securechat.server.operating import change_account
 from securechat.server.ordering import engine_of
 from securechat.server.server import Server
 from securechat.server.snapshots import SnapshotMaker
@@ -166,6 +168,19 @@ def test_a_snapshot_of_another_history_is_not_taken_and_nothing_is_lost(
         pass
     with closing(Store(homes[1] / "chat.db", "full")) as store:
         assert [room.head for room in store.load()] == [2]
+
+
+def test_an_old_copy_of_the_accounts_in_a_new_home_changes_no_account_of_the_cluster(
+    tmp_path: Path, settings: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two", "alice bob carol:admin frank")
+    with running_server(homes[0], cluster=settings[0]) as first, peer(first, "alice", room="lobby"):
+        change_account(homes[0], Config(cluster=settings[0]), AccountChange("disable", "bob"))
+        made(homes[0], settings[0], monkeypatch)
+        with running_server(homes[1], cluster=settings[1]) as second, peer(second, "frank"):
+            accounts = second.services.view.accounts
+            assert (accounts["bob"].state, accounts["carol"].role) == ("disabled", "member")
+            assert (accounts["erin"].state, accounts["frank"].role) == ("disabled", "member")
 
 
 def test_a_damaged_snapshot_is_passed_over_for_the_one_before(
