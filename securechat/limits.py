@@ -88,6 +88,18 @@ SEARCH_HITS: Final = 100
 PRESENCE_MEMBERS: Final = 256
 """Members of a room up to which they are told who comes and goes: in larger rooms it would be most of the traffic."""
 
+WHEREABOUTS_SECONDS: Final = 5.0
+"""Between two times that a node of a cluster says who is connected to it, where nothing changes."""
+
+WHEREABOUTS_LIFE_SECONDS: Final = 3 * WHEREABOUTS_SECONDS
+"""For how long that counts: a node that was not heard of three times is gone, or nobody can reach it."""
+
+WHEREABOUTS_ACCOUNTS: Final = 20_000
+"""Accounts that a node says are connected to it: with their sessions they fit into a message of NATS (1 MiB)."""
+
+WHEREABOUTS_NODES: Final = 64
+"""Nodes whose word is kept: many times as many as a cluster has."""
+
 SAFE_INTEGER: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6)."""
 

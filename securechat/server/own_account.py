@@ -29,7 +29,7 @@ def session_name(token_hash: bytes) -> str:
 
 def sessions(asked: "Requests", request: frames.Sessions) -> None:
     """The logins of the account whose tokens are in force."""
-    here = asked.services.presence.tokens_of(asked.username)
+    presence = asked.services.presence
     asked.session.tell(
         frames.SessionList(
             ref=request.ref,
@@ -38,7 +38,7 @@ def sessions(asked: "Requests", request: frames.Sessions) -> None:
                     session=session_name(token_hash),
                     device=token.device,
                     created=token.created,
-                    online=token_hash in here,
+                    online=presence.has_session(asked.username, token_hash),
                     current=token_hash == asked.session.token_hash,
                 )
                 for token_hash, token in asked.services.tokens_of(asked.username)

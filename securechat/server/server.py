@@ -30,7 +30,8 @@ from securechat.server.keeper import Keeper
 from securechat.server.listener import Listener, listen, show_address
 from securechat.server.locking import only_server
 from securechat.server.metrics import metrics_route
-from securechat.server.ordering import engine_of, make_order
+from securechat.server.node import Node
+from securechat.server.ordering import make_order
 from securechat.server.pages import Finder
 from securechat.server.publisher import Publisher
 from securechat.server.reactor import Reactor
@@ -38,7 +39,7 @@ from securechat.server.reloading import Reloading
 from securechat.server.retention import Retention
 from securechat.server.services import Services
 from securechat.server.shared_roll import SharedRoll
-from securechat.server.snapshots import SnapshotMaker, begin_from_snapshot
+from securechat.server.snapshots import begin_from_snapshot
 from securechat.server.steering import Steering
 from securechat.server.survey import Pace
 from securechat.server.trail import Trail
@@ -78,6 +79,7 @@ class Server:
         self._config = config
         self._reread = reread or (lambda: config)
         self._asked_to_reload = False
+        self._node: Node | None = None
         self._drained_by: float | None = None
         self.since = time.monotonic()
         """When it was made, of the monotonic clock."""
@@ -212,9 +214,9 @@ class Server:
         journal.start()
         parts.callback(self._stop_journal, services)
         if config.cluster.servers:
-            maker = SnapshotMaker(self._home, engine_of(self._home, config.cluster), lambda: journal.is_level)
-            maker.start()
-            parts.callback(maker.stop)
+            self._node = Node(self._home, config, services)
+            self._node.start()
+            parts.callback(self._node.stop)
         else:  # in a cluster, tokens end with what is decided about their account
             services.end_stale_tokens()
         for part in (keeper, control):
@@ -238,6 +240,8 @@ class Server:
         return Steering(self, self._home, services, self._reloading)
 
     def _each_second(self) -> None:
+        if self._node:
+            self._node.each_second()
         self.pace.tick(self.services.journal.counts.messages)
         if self._asked_to_reload:
             self._asked_to_reload = False

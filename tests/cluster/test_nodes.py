@@ -8,6 +8,7 @@ import pytest
 
 from securechat.journal.backup import backup, restore
 from securechat.journal.jetstream import order
+from securechat.server import keeper
 from securechat.server.server import Server
 from tests.cli.calling import call
 from tests.cluster.servers import NatsServer, ask_nats, nats_servers, new_stream, node_settings, write_settings
@@ -142,3 +143,27 @@ def test_how_the_nodes_are_can_be_asked_on_each(tmp_path: Path, nats_server: Nat
         assert "node one: entry 4, level, chains " in told.out
         told = call("cluster", "status", "--json", "--home", str(home))
         assert json.loads(told.out)["nodes"][0]["entry"] == 4
+
+
+def test_who_is_at_another_node_is_online_and_goes_when_that_node_stops(
+    tmp_path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "SECONDS", 0.05)
+    stream = new_stream()
+    one, two = (node_settings([nats_server], stream, name) for name in ("one", "two"))
+    homes = make_home(tmp_path / "one"), make_home(tmp_path / "two")
+    with running_server(homes[0], cluster=one) as first, peer(first, "alice", room="lobby") as alice:
+        with running_server(homes[1], cluster=two) as second:
+            with peer(second, "bob", room="lobby") as bob:
+                alice.send({"type": "sync"})
+                alice.expect("synced")
+                assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": True}
+                alice.send({"type": "members", "room": "lobby"})
+                assert alice.expect("members")["online"] == ["alice", "bob"]
+                bob.send({"type": "sessions"})
+                assert [one["online"] for one in bob.expect("sessions")["sessions"]] == [True]
+            assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}
+            with Peer(second.port) as bob:
+                bob.login("bob")
+                assert alice.expect("presence")["online"] is True
+        assert alice.expect("presence") == {"type": "presence", "username": "bob", "online": False}

@@ -100,6 +100,16 @@ class Loop(asyncio.SelectorEventLoop):
         self.close()
 
 
+async def cancel_others() -> None:
+    """End every other task of the loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    while others:
+        # Again and again: the library takes some for the end of a wait of its own.
+        for task in others:
+            task.cancel()
+        _, others = await asyncio.wait(others, timeout=0.05)
+
+
 class Link:
     """The connection of one node to its stream."""
 

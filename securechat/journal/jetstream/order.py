@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from securechat.chat.model import Rejected
 from securechat.errors import ClusterError, Code, SecurechatError
-from securechat.journal.jetstream.link import Link, Loop
+from securechat.journal.jetstream.link import Link, Loop, cancel_others
 from securechat.journal.jetstream.packs import PACK_PROPOSALS, ROOM_BYTES, decode, encode, written
 from securechat.journal.jetstream.stream import Engine, NodeReport
 from securechat.journal.journal import Submission, Terms
@@ -171,7 +171,7 @@ class JetStreamOrder:
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:
-            loop.run_until_complete(self._end())
+            loop.run_until_complete(cancel_others())
             loop.abandon()
 
     # --- for the link ---------------------------------------------------------------------------------
@@ -238,14 +238,6 @@ class JetStreamOrder:
             log.exception("following the cluster's stream failed")
             self._failure = ClusterError(f"The node stopped on a bug: {type(error).__name__}.", hint="See the log.")
         self._news.set()
-
-    async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        while others:
-            # Again and again: the library takes some for the end of a wait of its own.
-            for task in others:
-                task.cancel()
-            _, others = await asyncio.wait(others, timeout=0.05)
 
     async def _gather(self, enough: int, seconds: float) -> None:
         await self._wait(1, None)

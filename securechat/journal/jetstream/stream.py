@@ -59,6 +59,11 @@ class Engine(msgspec.Struct, frozen=True):
         """Where all nodes are asked how far they are; nothing of it is kept."""
         return f"{self.stream}.nodes"
 
+    @property
+    def whereabouts(self) -> str:
+        """Where nodes say who is connected to them; nothing of it is kept."""
+        return f"{self.stream}.whereabouts"
+
     def questions(self, node: str) -> str:
         """Where this node is asked about its chains."""
         return f"{self.stream}.nodes.{node}"
