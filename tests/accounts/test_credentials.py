@@ -412,6 +412,7 @@ def test_a_file_that_is_a_copy_takes_over_what_it_is_given_and_keeps_comments_an
     assert held == file.path.read_bytes()
     assert list(file.load().values()) == [account("mia"), ann]
     assert held.splitlines()[3] == b"# the new ones"
+    assert file.take_over({"ann": ann, "mia": mia}).splitlines()[4:] == held.splitlines()[4:], "ann is what she was"
     file.path.write_bytes(b"nonsense\n")
     with pytest.raises(CredentialError, match="line 1"):
         file.take_over({"ann": ann})

@@ -114,6 +114,8 @@ def test_a_node_keeps_a_stream_on_all_three_and_cannot_destroy_it_and_nobody_els
         for subject in ("$JS.API.STREAM.DELETE.probe", "$JS.API.STREAM.PURGE.probe", "other.log.node-1"):
             assert node.ask(subject) == f"-ERR 'Permissions Violation for Publish to \"{subject}\"'"
         assert _answered(node, "$JS.API.STREAM.INFO.probe")["state"]["first_seq"] == 1
+        # What a stream begins with that goes on from a server's history.
+        assert "Violation" not in node.ask("$JS.API.STREAM.MSG.GET.sc", {"seq": 1})
 
     # People's certificates are of the same CA.
     with Wire(shipped, shipped.shown_by("alice")) as person:

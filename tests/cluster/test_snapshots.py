@@ -1,6 +1,7 @@
 """A node begins from another one's snapshot: with an empty home, and when what it needs is gone from the stream."""
 
 import asyncio
+import errno
 import logging
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from securechat.journal.jetstream import snapshots as shelves
 from securechat.journal.jetstream.snapshots import Snapshot, look, take
 from securechat.journal.jetstream.stream import ready_stream
 from securechat.journal.store import Store
+from securechat.journal.verify import verify_store
 from securechat.server import snapshots
 from securechat.server.operating import change_account
 from securechat.server.ordering import engine_of
@@ -108,7 +110,15 @@ def test_a_node_that_was_away_for_too_long_begins_from_a_snapshot_that_goes_on_f
             running_server(homes[1], cluster=settings[1]),
         ):
             pass
-        assert made(homes[0], settings[0], monkeypatch).entry > 1
+        made(homes[0], settings[0], monkeypatch)
+        for owner, step, head in ((snapshots, "keep_base", 4), (Path, "replace", 4), (snapshots, "sync_folder", 7)):
+            # Cut off there, what is in place is a whole store: the old one, or the new one.
+            with monkeypatch.context() as cut, pytest.raises(StorageFailed, match="cannot be replaced"):
+                cut.setattr(owner, step, no_disk)
+                with running_server(homes[1], cluster=settings[1]):
+                    pass
+            (room,) = verify_store(homes[1] / "chat.db").rooms
+            assert room.head == head
         with running_server(homes[1], cluster=settings[1]) as second:
             assert history(second) == ["", "before", "while it is away", "long after"]
             assert b"nobody must know" not in stored(homes[1])
@@ -246,6 +256,10 @@ def test_a_node_makes_a_snapshot_by_itself_when_one_is_due_and_tells_of_what_fai
 
 def broken(*_: Any) -> None:
     raise StorageFailed("It does not work.")
+
+
+def no_disk(*_: Any) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def buggy(*_: Any) -> None:
