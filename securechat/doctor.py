@@ -34,6 +34,7 @@ from securechat.errors import Refused, SecurechatError
 from securechat.journal.migration import kept_copies
 from securechat.journal.reader import Reader
 from securechat.journal.verify import verify_store
+from securechat.server import fitness
 from securechat.server.certificate import server_files
 from securechat.server.listener import listen
 from securechat.server.locking import is_held
@@ -104,6 +105,7 @@ def examine(home: Path, environ: Mapping[str, str], flags: Mapping[str, object])
         ("accounts", _accounts),
         ("certificate", _certificate),
         ("store", _store),
+        ("cluster", _cluster),
         ("disk", _disk),
         ("limits", _descriptors),
         ("port", _port),
@@ -177,7 +179,11 @@ def _files(patient: Patient) -> Iterator[Finding]:
 
 
 def _accounts(patient: Patient) -> Iterator[Finding]:
-    accounts = CredentialFile(patient.home / "credentials").load()
+    file = CredentialFile(patient.home / "credentials")
+    if patient.config.cluster.servers and not file.path.exists():
+        yield Finding("ok", "accounts", "There are none here yet; the cluster's come with the first start.")
+        return
+    accounts = file.load()
     if any(account.active and account.role == "admin" for account in accounts.values()):
         yield Finding("ok", "accounts", "The accounts can be read, and somebody is an admin.")
     else:
@@ -227,6 +233,11 @@ def _store(patient: Patient) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("ok", "clock", f"It is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, and no record is from the future.")
+
+
+def _cluster(patient: Patient) -> Iterator[Finding]:
+    for one in fitness.signs(patient.home, patient.config.cluster) if patient.config.cluster.servers else ():
+        yield Finding(one.level, "cluster", one.message, one.fix)
 
 
 def _disk(patient: Patient) -> Iterator[Finding]:

@@ -27,8 +27,9 @@ def doctor(
 ) -> None:
     """Look for what is wrong with a server, and say how to mend it.
 
-    Looks at files, accounts, certificate, store, clock, disk, port and versions, and knocks at the server's door as a
-    client does. A server may run meanwhile. Exits with 1 when something is wrong; a warning is not.
+    Looks at files, accounts, certificate, store, clock, disk, port and versions, at NATS where this is a node of a
+    cluster, and knocks at the server's door as a client does. A server may run meanwhile. Exits with 1 when something
+    is wrong; a warning is not.
     """
     from securechat.doctor import examine
 

@@ -47,8 +47,8 @@ def serve(
     flags = {"host": host, "port": port, "log_format": log_format.value if log_format else None}
     config = read()
     if check:
-        server_module.check(home, config)
-        typer.echo("Everything that a start needs is in order.", err=True)
+        wait = server_module.check(home, config)
+        typer.echo(wait or "Everything that a start needs is in order.", err=True)
         return
     prepare()
     server = server_module.Server(home, config, read)

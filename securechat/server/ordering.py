@@ -25,22 +25,26 @@ def make_order(home: Path, config: Config, store: Store) -> Order:
     """
     limit, cluster = config.limits.journal_proposals, config.cluster
     followed = store.position() != Position()
+    check_kind(home, cluster, followed=followed, is_used=any(room.head for room in store.load()))
     if not cluster.servers:
-        if followed:
-            what = f"{home / 'chat.db'} belongs to a node of a cluster, and [cluster] names no servers."
-            raise ClusterError(
-                what, hint="To leave the other nodes, and go on without them: securechat migrate --to-single"
-            )
         return LocalOrder(limit)
-    if not followed and any(room.head for room in store.load()):
-        what = f"{home / 'chat.db'} has a history of its own, which the cluster does not know."
-        raise ClusterError(
-            what, hint="To take it there: securechat migrate --to-cluster; to join: a home without chat.db."
-        )
     engine = engine_of(home, cluster)
     from securechat.journal.jetstream.order import JetStreamOrder
 
     return JetStreamOrder(limit, engine)
+
+
+def check_kind(home: Path, cluster: Cluster, *, followed: bool, is_used: bool) -> None:
+    """Raise ClusterError where the home's store, which has followed a stream or not and holds something or not, is a
+    node's and the settings are not, or the other way round."""
+    if followed and not cluster.servers:
+        what = f"{home / 'chat.db'} belongs to a node of a cluster, and [cluster] names no servers."
+        hint = "To leave the other nodes, and go on without them: securechat migrate --to-single"
+        raise ClusterError(what, hint=hint)
+    if cluster.servers and is_used and not followed:
+        what = f"{home / 'chat.db'} has a history of its own, which the cluster does not know."
+        hint = "To take it there: securechat migrate --to-cluster; to join: a home without chat.db."
+        raise ClusterError(what, hint=hint)
 
 
 def engine_of(home: Path, cluster: Cluster) -> "Engine":

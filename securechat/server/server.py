@@ -15,11 +15,12 @@ from securechat.accounts.hooks import HookFile
 from securechat.accounts.roll import FileRoll
 from securechat.config import Config
 from securechat.counters import ListenerCounts
-from securechat.errors import ClusterError, Code, SecurechatError, StorageFailed
+from securechat.errors import ClusterError, Code, SecurechatError, StorageFailed, Unreachable
 from securechat.journal.journal import Journal
 from securechat.journal.migration import is_behind
 from securechat.journal.store import Store
 from securechat.protocols.frames import Bye
+from securechat.server import fitness
 from securechat.server.certificate import ServerCertificate
 from securechat.server.control import Control
 from securechat.server.health import Health
@@ -54,17 +55,24 @@ ACCOUNTS_SECONDS = 3.0
 log = logging.getLogger(__name__)
 
 
-def check(home: Path, config: Config) -> None:
-    """Look at everything that a start needs, without listening: keys, certificates, accounts, store.
+def check(home: Path, config: Config) -> str:
+    """Look at everything that a start needs, without listening: keys, certificates, accounts, store, the cluster.
 
-    Raises SecurechatError at the first thing that a start would refuse.
+    Returns what a start would wait for ("": nothing). Raises SecurechatError at the first thing that it would refuse.
     """
     ServerCertificate(home, config)
     if not config.cluster.servers:
         FileRoll(CredentialFile(home / "credentials"))
     store = home / "chat.db"
     if not is_behind(store):  # to look at it must not change it
-        Store(store, config.durability).close()
+        with contextlib.closing(Store(store, config.durability)) as opened:
+            make_order(home, config, opened)
+    if config.cluster.servers:
+        try:
+            fitness.check(home, config.cluster)
+        except Unreachable as error:
+            return f"{error} A start tries again and again, and lets nobody in until then."
+    return ""
 
 
 class Server:

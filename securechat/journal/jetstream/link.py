@@ -177,7 +177,7 @@ class Link:
 
     async def _round(self, client: Client, news: asyncio.Event) -> None:
         info = await ready_stream(client, self._engine)
-        check_place(info, self._traffic.read)
+        check_place(self._engine.stream, info.state.first_seq, info.state.last_seq, self._traffic.read)
         self._traffic.begin(info.state.last_seq)
         log.info("following the stream %s behind entry %d", self._engine.stream, self._traffic.read)
         self._trouble = ""

@@ -104,16 +104,24 @@ def settings(engine: Engine) -> StreamConfig:
 
 async def ready_stream(client: Client, engine: Engine) -> StreamInfo:
     """The stream as it is, made where there is none. Raises ClusterError where it, or the server, is not fit."""
-    stream, wanted = client.jetstream(timeout=API_SECONDS), settings(engine)
+    found = await find_stream(client, engine)
+    return found or await client.jetstream(timeout=API_SECONDS).add_stream(settings(engine))
+
+
+async def find_stream(client: Client, engine: Engine) -> StreamInfo | None:
+    """The stream as it is, None where there is none. Raises ClusterError where it, or the server, is not fit."""
+    wanted = settings(engine)
     try:
-        info = await stream.stream_info(engine.stream)
+        info = await client.jetstream(timeout=API_SECONDS).stream_info(engine.stream)
     except NotFoundError:
-        info = await stream.add_stream(wanted)
+        info = None
     # Once it has answered: without a connection the library knows no version, and says 0.
     version = client.connected_server_version
     if version.major and (version.major, version.minor) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
         raise ClusterError(f"NATS is {version}, and a cluster needs {oldest} or newer.", hint="Upgrade nats-server.")
+    if info is None:
+        return None
     found = info.config
     flaws = [
         f"{name} is {_shown(found, name)} and not {_shown(wanted, name)}"
@@ -131,16 +139,16 @@ def _shown(config: StreamConfig, name: str) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-def check_place(info: StreamInfo, read: int) -> None:
-    """Raise ClusterError unless a node that has read up to this entry can go on reading."""
-    if info.state.last_seq < read:
-        what = f"This node has followed a stream up to entry {read}, and {info.config.name} ends at"
-        raise ClusterError(f"{what} {info.state.last_seq}: it is another, or has lost some.")
-    if info.state.first_seq > read + 1:
-        raise behind(info.config.name, info.state.first_seq, read)
+def check_place(stream: str, first: int, last: int, read: int) -> None:
+    """Raise ClusterError unless a node that has read up to this entry can go on reading a stream that goes so far."""
+    if last < read:
+        what = f"This node has followed a stream up to entry {read}, and {stream} ends at {last}"
+        raise ClusterError(f"{what}: it is another, or has lost some.")
+    if first > read + 1:
+        raise behind(stream, first, read)
 
 
-def behind(stream: str | None, first: int, read: int) -> ClusterError:
+def behind(stream: str, first: int, read: int) -> ClusterError:
     """The failure of a node whose next entry is gone from the stream."""
     what = f"This node has followed the stream {stream} up to entry {read}, and it begins at {first} now."
     return ClusterError(

@@ -7,7 +7,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeout
 
-from securechat.journal.jetstream.stream import Engine, NodeReport, ready_stream
+from securechat.errors import ClusterError
+from securechat.journal.jetstream.stream import Engine, NodeReport, find_stream
 from securechat.journal.jetstream.visit import run, visit
 
 
@@ -30,13 +31,28 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 def survey(engine: Engine, seconds: float = 1.0) -> Survey:
-    """Look at the cluster; nodes have so long to answer. Raises Unreachable, and ClusterError as a node does."""
+    """Look at the cluster; nodes have so long to answer. Raises Unreachable, and ClusterError as a node does, and where
+    there is no stream."""
     return run(_survey(engine, seconds))
+
+
+def extent(engine: Engine) -> tuple[int, int] | None:
+    """From which entry to which the stream goes; None where there is none. Raises Unreachable, and ClusterError where
+    the stream or the server is not fit."""
+    return run(_extent(engine))
+
+
+async def _extent(engine: Engine) -> tuple[int, int] | None:
+    async with visit(engine) as client:
+        info = await find_stream(client, engine)
+    return None if info is None else (info.state.first_seq, info.state.last_seq)
 
 
 async def _survey(engine: Engine, seconds: float) -> Survey:
     async with visit(engine) as client:
-        info = await ready_stream(client, engine)
+        info = await find_stream(client, engine)
+        if info is None:
+            raise ClusterError(f"There is no stream {engine.stream} yet.", hint="The first node that starts makes it.")
         nodes = await _nodes(client, engine, seconds)
     where, state = info.cluster, info.state
     copies = {peer.name or "": bool(peer.current) for peer in (where and where.replicas) or ()}

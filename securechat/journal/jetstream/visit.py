@@ -22,6 +22,15 @@ CONNECT_SECONDS: Final = 1.5
 CLOSE_SECONDS: Final = 0.5
 """With a server that has stopped, TLS would wait for half a minute."""
 
+_HINT: Final = "Look whether nats-server runs there, and at [cluster] in securechat.toml."
+
+_MEANINGS: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not from the CA in [cluster] ca, or for another name",
+    "Connect call failed": "no server listens at the addresses in [cluster] servers",
+    "Connection lost": "it ended the connection; it may not take the certificate that this node shows",
+    "ALERT": "it does not take the certificate that this node shows",
+    "Authorization Violation": "it knows nobody by the certificate that this node shows",
+}
 
 T = TypeVar("T")
 
@@ -44,7 +53,7 @@ async def visit(engine: Engine) -> AsyncIterator[Client]:
         client = await _connected(engine)
         yield client
     except (NatsError, OSError, TimeoutError) as error:
-        raise Unreachable(f"NATS does not answer: {str(error) or 'none of its servers was reached'}.") from None
+        raise Unreachable(f"NATS does not answer: {_why(error)}.", hint=_HINT) from None
     finally:
         if client is not None:
             await _close(client)
@@ -54,18 +63,35 @@ async def _connected(engine: Engine) -> Client:
     """A connection to some server. Raises what went wrong with the last, where none lets us in."""
     # One by one: of several, the library gives all up at the first that takes a connection and then says nothing.
     for server in random.sample(engine.servers, len(engine.servers)):
-        client = Client()
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect(
-                    server, name="securechat cluster", tls=engine.tls, allow_reconnect=False, error_cb=_ignore
-                )
+            return await _connect(server, engine)
         except (NatsError, OSError, TimeoutError) as error:
             failure = error
-            await _close(client)
-        else:
-            return client
     raise failure
+
+
+async def _connect(server: str, engine: Engine) -> Client:
+    client = Client()
+    told = asyncio.Event()
+    failures: list[Exception] = []
+
+    async def hear(error: Exception) -> None:
+        failures.append(error)
+        told.set()
+
+    # The library would try the one server again and again, and tells of each time.
+    connecting = asyncio.create_task(
+        client.connect(server, name="securechat cluster", tls=engine.tls, allow_reconnect=False, error_cb=hear)
+    )
+    hearing = asyncio.create_task(told.wait())
+    await asyncio.wait([connecting, hearing], timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    hearing.cancel()
+    if connecting.done() and connecting.exception() is None:
+        return client
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    await _close(client)
+    raise failures[0] if failures else TimeoutError
 
 
 async def _close(client: Client) -> None:
@@ -83,5 +109,10 @@ async def _end(loop: Loop) -> None:
     await loop.shutdown_default_executor()
 
 
-async def _ignore(error: Exception) -> None:
-    """What matters is raised."""
+def _why(error: Exception) -> str:
+    """What went wrong, for who set this up."""
+    said = str(error).removeprefix("nats: ").rstrip(".")
+    for words, meaning in _MEANINGS.items():
+        if words in said:
+            return meaning
+    return said or "it takes too long"
