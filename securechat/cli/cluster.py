@@ -38,7 +38,8 @@ def status(as_json: Json = False, home: Home = Path()) -> None:
         typer.echo(f"stream {found.stream}: entries {found.first} to {found.last}, {found.bytes} bytes")
         typer.echo(f"leader {found.leader or 'none'}{copies}")
         for node in found.nodes:
-            where = "level" if node.is_level else f"{found.last - node.entry} behind"
+            behind = found.last - node.entry
+            where = "level" if node.is_level else f"{behind} behind" if behind > 0 else "not following the stream now"
             typer.echo(f"node {node.node}: entry {node.entry}, {where}, chains {node.digest[:16]}")
     if found.differ:
         raise ClusterError("Nodes that are equally far have different chains.", hint="Run: securechat cluster verify")

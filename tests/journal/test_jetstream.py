@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -328,9 +329,32 @@ def test_a_node_that_is_only_behind_refuses_for_a_moment_and_not_for_ever(
 
 def test_the_same_trouble_is_logged_once(nats_server: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
     link = Link(engine([nats_server]), JetStreamOrder(1, engine([nats_server])))
-    for trouble in ("away", "away", "back"):
+    for trouble in ("away", "away", "back", "away"):
         link._note(OSError(trouble))
     assert [record.getMessage() for record in caplog.records] == ["NATS: OSError: away", "NATS: OSError: back"]
+
+
+def test_trouble_is_told_again_once_the_stream_was_followed_in_between(
+    path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.1)
+
+    def told() -> set[str]:
+        return {text for text in caplog.messages if text.startswith("NATS: ")}
+
+    with node(path, engine([own_server])) as running:
+        before: set[str] = set()
+        for number in range(2):
+            while isinstance(running.outcome(change("join", f"guest-{number}")), Rejected):
+                pass
+            caplog.clear()
+            own_server.kill()
+            deadline = time.monotonic() + PATIENCE
+            while not (told() & before if before else told()):
+                assert time.monotonic() < deadline
+                running.outcome(change("join", "bob"))
+            before = told()
+            own_server.start()
 
 
 def test_a_bug_in_following_stops_the_node(

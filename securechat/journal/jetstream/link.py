@@ -32,6 +32,9 @@ ROUND_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 1.0
 """How often NATS says that there is nothing to read; without a word for three times as long, a round is over."""
 
+TROUBLES: Final = 16
+"""Kinds of trouble with NATS that are logged until the stream is followed again; there are not so many."""
+
 ENTRIES: Final = 64
 """Entries that are asked for at once: at most 4 MiB."""
 
@@ -118,7 +121,7 @@ class Link:
         """Whether what is new in the stream comes in."""
         self._engine = engine
         self._traffic = traffic
-        self._trouble = ""
+        self._troubles: set[str] = set()
 
     async def serve(self) -> None:
         """Go from round to round, on one connection after the other. Raises ClusterError where there is no way on."""
@@ -179,8 +182,6 @@ class Link:
         info = await ready_stream(client, self._engine)
         check_place(self._engine.stream, info.state.first_seq, info.state.last_seq, self._traffic.read)
         self._traffic.begin(info.state.last_seq)
-        log.info("following the stream %s behind entry %d", self._engine.stream, self._traffic.read)
-        self._trouble = ""
         tasks = [asyncio.create_task(one) for one in (news.wait(), self._publish(client), self._follow(client))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -193,10 +194,10 @@ class Link:
             task.result()
 
     def _note(self, error: Exception) -> None:
-        """Log what is wrong with NATS once, and not at each try."""
+        """Log what is wrong with NATS once until the stream is followed again, and not at each try."""
         trouble = f"{type(error).__name__}: {error}".rstrip(": ")
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble not in self._troubles and len(self._troubles) < TROUBLES:
+            self._troubles.add(trouble)
             log.warning("NATS: %s", trouble)
 
     async def _publish(self, client: Client) -> None:
@@ -232,6 +233,8 @@ class Link:
             )
             more = f"$JS.API.CONSUMER.MSG.NEXT.{self._engine.stream}.{consumer.name}"
             self.is_reading = True
+            log.info("following the stream %s behind entry %d", self._engine.stream, traffic.read)
+            self._troubles.clear()
             while True:
                 await traffic.room()
                 await client.publish(more, _REQUEST, reply=inbox)

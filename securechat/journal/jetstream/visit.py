@@ -28,6 +28,8 @@ _MEANINGS: Final = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not from the CA in [cluster] ca, or for another name",
     "Connect call failed": "no server listens at the addresses in [cluster] servers",
     "Connection lost": "it ended the connection; it may not take the certificate that this node shows",
+    "timeout": "its streams take too long; are most of its servers there?",
+    "ServiceUnavailable": "its streams cannot be used; are most of its servers there?",
     "ALERT": "it does not take the certificate that this node shows",
     "Authorization Violation": "it knows nobody by the certificate that this node shows",
 }
