@@ -37,9 +37,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def write_pair(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate and its key, for a server on loopback or a node."""
-    leaf = authority().issue_cert("localhost", "127.0.0.1", common_name=name)
+def write_pair(folder: Path, name: str, *addresses: str) -> tuple[Path, Path]:
+    """A certificate and its key, for a server on loopback, and at these addresses, or a node."""
+    leaf = authority().issue_cert("localhost", "127.0.0.1", *addresses, common_name=name)
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
     certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
     key.touch(0o600)
@@ -64,25 +64,44 @@ def free_ports(number: int) -> list[int]:
 class NatsServer:
     """One server, which can be killed, stopped and started again on what it has stored."""
 
-    def __init__(self, folder: Path, port: int, route: int = 0, routes: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        route: int = 0,
+        routes: Sequence[str] = (),
+        *,
+        addresses: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+    ) -> None:
+        """On loopback alone, unless it has addresses; `wrapper` are the words of a command that runs it."""
         self.folder = folder
         self.port = port
+        self._wrapper = wrapper
         folder.mkdir(parents=True)
-        certificate, key = write_pair(folder, "server")
+        host = "0.0.0.0" if addresses else "127.0.0.1"
+        certificate, key = write_pair(folder, "server", *addresses)
         self.authority = folder / "ca.pem"
         authority().cert_pem.write_to_path(str(self.authority))
         self._config = folder / "nats.conf"
         tls = {"cert_file": str(certificate), "key_file": str(key), "ca_file": str(self.authority), "verify": True}
         settings: dict[str, object] = {
-            "server_name": f"nats-{port}",
-            "listen": f"127.0.0.1:{port}",
+            "server_name": f"nats-{folder.name}",
+            "listen": f"{host}:{port}",
             "tls": tls,
             "jetstream": {"store_dir": str(folder / "store"), "sync_interval": "always", "max_file_store": 1 << 30},
         }
         if routes:
-            others = [f"nats-route://127.0.0.1:{other}" for other in routes]
-            listen = f"127.0.0.1:{route}"
-            settings["cluster"] = {"name": "test", "listen": listen, "routes": others, "tls": tls, "pool_size": -1}
+            others = [f"nats-route://{other}" for other in routes]
+            settings["cluster"] = {
+                "name": "test",
+                "listen": f"{host}:{route}",
+                "routes": others,
+                "tls": tls,
+                "pool_size": -1,
+                # A node is to know the ways that it was given, and no others.
+                "no_advertise": True,
+            }
         self._config.write_text(json.dumps(settings, indent=1))
         self.log: list[bytes] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +114,7 @@ class NatsServer:
     def start(self) -> None:
         """Start it; it may not be ready when this returns."""
         self._ready.clear()
-        process = self._process = subprocess.Popen([SERVER, "-c", self._config], stderr=subprocess.PIPE)
+        process = self._process = subprocess.Popen([*self._wrapper, SERVER, "-c", self._config], stderr=subprocess.PIPE)
         self._listener = Thread(target=self._listen, args=(process,), daemon=True)
         self._listener.start()
 
@@ -135,16 +154,21 @@ def nats_servers(folder: Path, number: int) -> Iterator[list[NatsServer]]:
     """So many servers, one cluster where they are several; all ended at the end."""
     ports = free_ports(2 * number)
     mine, routes = ports[:number], ports[number:] if number > 1 else [0]
-    servers = [
-        NatsServer(folder / str(port), port, route, routes if number > 1 else ())
-        for port, route in zip(mine, routes, strict=True)
-    ]
+    others = [f"127.0.0.1:{route}" for route in routes] if number > 1 else []
+    servers = [NatsServer(folder / str(port), port, route, others) for port, route in zip(mine, routes, strict=True)]
+    with running(servers):
+        yield servers
+
+
+@contextmanager
+def running(servers: Sequence[NatsServer]) -> Iterator[None]:
+    """Have them started, and ready; all ended at the end."""
     try:
         for server in servers:
             server.start()
         for server in servers:
             server.wait_ready()
-        yield servers
+        yield
     finally:
         for server in servers:
             server.kill()

@@ -1,4 +1,7 @@
-"""Three nodes on three NATS servers lose one after the other, to kill -9 or to a pause, under authors that move.
+"""Three nodes on three NATS servers lose one after the other, to kill -9, to a pause or to a cut of the network between
+them, under authors that move.
+
+The network is cut where this machine lets us (`network`); where not, the run says so, and does without.
 
 Run as `python -m tests.faults.nodes [--minutes 15] [--seed SEED]` or `make faults-cluster`. Exits with 1 unless nothing
 was lost, doubled, reordered or invented, and the chains of all nodes end alike.
@@ -12,15 +15,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
+from securechat.config import Cluster
 from securechat.journal.reader import Reader
-from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings, write_settings
+from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings, running, write_settings
 from tests.faults.audit import Counts, audit
 from tests.faults.authors import ROOM, Author, Stage, talking
+from tests.faults.network import PORT, ROUTE, Network, address, missing, move_in, network
 from tests.faults.processes import log_of, port_of, started
 from tests.server.support import DEADLINE, Peer, make_home, write_roomy_limits
 
@@ -113,10 +121,10 @@ class Mover(Author):
 class Node:
     """A node in a process of its own."""
 
-    def __init__(self, number: int, folder: Path, servers: list[NatsServer], stream: str, stage: Nodes) -> None:
+    def __init__(self, number: int, folder: Path, settings: Cluster, stage: Nodes) -> None:
         self.home = make_home(folder / f"node-{number}", " ".join(AUTHORS))
         write_roomy_limits(self.home)
-        write_settings(self.home, node_settings(servers, stream, f"node-{number}"))
+        write_settings(self.home, settings)
         self._number = number
         self._stage = stage
         self._running = ExitStack()
@@ -145,16 +153,83 @@ class Node:
         self._running.close()
 
 
-def break_cluster(folder: Path, seconds: float, seed: int) -> Report:
+Fault = tuple[str, Callable[[], None], Callable[[], None]]
+"""What it is called, what breaks it, and what mends it."""
+
+
+def cuts(net: Network) -> Iterator[Fault]:
+    """Each way in which the network can be cut."""
+    all_servers, all_nodes = ([f"{kind}-{number}" for number in range(1, NODES + 1)] for kind in ("server", "node"))
+    for server in all_servers:
+        out, back = net.ways([server], all_servers), net.ways(all_servers, [server])
+        served = net.ways([server], all_nodes) + net.ways(all_nodes, [server])
+        yield _cut(net, "nats cut from nats", out + back)
+        yield _cut(net, "nats not heard by nats", out)
+        yield _cut(net, "nats cut from all", out + back + served)
+    for node in all_nodes:
+        out, back = net.ways([node], all_servers), net.ways(all_servers, [node])
+        yield _cut(net, "node cut from nats", out + back)
+        yield _cut(net, "node not heard by nats", out)
+
+
+def _cut(net: Network, name: str, ways: list[tuple[str, str]]) -> Fault:
+    return name, lambda: net.cut(ways), lambda: net.mend(ways)
+
+
+@contextmanager
+def on_loopback(folder: Path) -> Iterator[tuple[list[NatsServer], list[Cluster]]]:
+    """NATS servers on loopback, and the settings of the nodes."""
+    with nats_servers(folder / "nats", NODES) as servers:
+        stream = new_stream()
+        yield servers, [node_settings(servers, stream, f"node-{number}") for number in range(1, NODES + 1)]
+
+
+@contextmanager
+def on_network(folder: Path, net: Network) -> Iterator[tuple[list[NatsServer], list[Cluster]]]:
+    """NATS servers each in its own part of the network, and the settings of the nodes: each has ways of its own."""
+    numbers = range(1, NODES + 1)
+    routes = [f"{address(0, number)}:{ROUTE}" for number in numbers]
+    servers = [
+        NatsServer(
+            folder / "nats" / str(number),
+            PORT,
+            ROUTE,
+            routes,
+            addresses=[address(other, number) for other in (0, *numbers)],
+            wrapper=net.wrapper(number),
+        )
+        for number in numbers
+    ]
+    stream = new_stream()
+    with running(servers):
+        yield (
+            servers,
+            [
+                replace(
+                    node_settings(servers, stream, f"node-{number}"),
+                    servers=tuple(f"tls://{address(number, server)}:{PORT}" for server in numbers),
+                )
+                for number in numbers
+            ],
+        )
+
+
+def break_cluster(folder: Path, seconds: float, seed: int, net: Network | None = None) -> Report:
     """Break one thing after the other for so long, in homes made in `folder`; then let everybody finish."""
     chance = random.Random(seed)
     stage = Nodes(chance)
     authors = [Mover(name, stage) for name in AUTHORS]
     faults: Counter[str] = Counter()
     with ExitStack() as parts:
-        servers = parts.enter_context(nats_servers(folder / "nats", NODES))
-        stream = new_stream()
-        nodes = [Node(number, folder, servers, stream, stage) for number in range(1, NODES + 1)]
+        servers, settings = parts.enter_context(on_network(folder, net) if net else on_loopback(folder))
+        nodes = [Node(number, folder, its, stage) for number, its in enumerate(settings, start=1)]
+        breakable: list[Fault] = [
+            *(("nats killed", one.kill, one.start) for one in servers),
+            *(("nats paused", one.pause, one.go_on) for one in servers),
+            *(("node killed", node.kill, node.start) for node in nodes),
+            *(("node paused", node.pause, node.go_on) for node in nodes),
+            *(cuts(net) if net else ()),
+        ]
         for node in nodes:
             parts.callback(node.kill)
             node.start()
@@ -163,12 +238,7 @@ def break_cluster(folder: Path, seconds: float, seed: int) -> Report:
             deadline = time.monotonic() + seconds
             rest = Event()
             while time.monotonic() < deadline and not any(author.failure for author in authors):
-                what, break_it, mend = chance.choice(
-                    [("nats killed", one.kill, one.start) for one in servers]
-                    + [("nats paused", one.pause, one.go_on) for one in servers]
-                    + [("node killed", node.kill, node.start) for node in nodes]
-                    + [("node paused", node.pause, node.go_on) for node in nodes]
-                )
+                what, break_it, mend = chance.choice(breakable)
                 break_it()
                 faults[what] += 1
                 rest.wait(chance.uniform(*DOWN_SECONDS))
@@ -212,11 +282,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.nodes", description="Break a cluster, and count.")
     parser.add_argument("--minutes", type=float, default=15, help="how long (default %(default)s)")
     parser.add_argument("--seed", type=int, help="the seed that an earlier run printed")
+    parser.add_argument("--moved-in", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if asked.seed is None else asked.seed
-    print(f"seed {seed}", flush=True)
+    if not asked.moved_in:
+        print(f"seed {seed}", flush=True)
+        if not (why := missing()):
+            move_in(["-m", "tests.faults.nodes", "--moved-in", f"--minutes={asked.minutes}", f"--seed={seed}"])
+        print(f"The network is not cut on this machine: {why}.", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="securechat-faults-"))
-    report = break_cluster(folder, asked.minutes * 60, seed)
+    with network(NODES) if asked.moved_in else nullcontext() as net:
+        report = break_cluster(folder, asked.minutes * 60, seed, net)
     own = {name: value for name, value in report._asdict().items() if name not in ("counts", "faults")}
     for figures in (report.faults, own, report.counts._asdict()):
         print("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
