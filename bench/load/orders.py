@@ -20,6 +20,8 @@ class Member(NamedTuple):
     """It keeps how long after it was said it heard each message."""
     deaf: bool = False
     """It does not read the rooms that it is a member of."""
+    port: int = 0
+    """Where it goes, if not to the server's own."""
 
 
 class Enter(NamedTuple):

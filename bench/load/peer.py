@@ -65,7 +65,7 @@ class Peer:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.bind((member.address, 0))
         raw.settimeout(30)
-        raw.connect(("127.0.0.1", serving.port))
+        raw.connect(("127.0.0.1", member.port or serving.port))
         raw.setblocking(False)
         self.socket = context.wrap_socket(raw, server_hostname=serving.host_name, do_handshake_on_connect=False)
         self.member = member

@@ -10,7 +10,7 @@ from bench.load.hearing import Losses
 from bench.load.orders import Enter, Entered, Finish, Mark, Marked, Member, Report, Say, Spoken
 from bench.measure import cpu_seconds, fsync_seconds, pss_bytes, quantile
 from bench.scenarios.members import PROCESSES, Figures, addresses
-from bench.subjects import Subject
+from bench.subjects import Serving, Subject
 
 WATCHED = 16
 """Members whose say-to-heard times are kept; they are in a process of their own together with the authors."""
@@ -43,16 +43,17 @@ def measure(subject: Subject, folder: Path, talk: Talk) -> Figures:
     rooms = {name: [m.account for m in members if m.rooms == [name]] for name in _rooms(talk)}
     fsync = fsync_seconds(folder)
     with subject.serve(folder, rooms, [m.account for m in members]) as serving, Crew(len(crowds)) as crew:
+        crowds = [_dealt(crowd, serving) for crowd in crowds]
         crew.each({number: Enter(serving, crowd) for number, crowd in enumerate(crowds)}, Entered)
         speakers = {member.rooms[0]: member.account for member in members if member.says}
         crew.all(Mark(list(speakers.values())), Marked)
 
-        cpu, began = cpu_seconds(serving.pid), time.perf_counter()
+        cpu, began = sum(map(cpu_seconds, serving.pids)), time.perf_counter()
         spoken = crew.all(Say(talk.in_flight, talk.seconds, talk.messages, talk.rate, talk.pasted), Spoken)
         said = {key: count for answer in spoken for key, count in answer.said.items()}
         reports = crew.all(Finish(said), Report)
-        wall, cpu = time.perf_counter() - began, cpu_seconds(serving.pid) - cpu
-        memory = pss_bytes(serving.pid)
+        wall, cpu = time.perf_counter() - began, sum(map(cpu_seconds, serving.pids)) - cpu
+        memory = sum(map(pss_bytes, serving.pids))
 
     messages = sum(said.values())
     deliveries = messages * (talk.readers - talk.authors * talk.deaf)
@@ -75,6 +76,12 @@ def measure(subject: Subject, folder: Path, talk: Talk) -> Figures:
         "PSS MiB": memory / 2**20,
         "generator idle": min(report.idle for report in reports),
     }
+
+
+def _dealt(crowd: Sequence[Member], serving: Serving) -> list[Member]:
+    """The crowd with each member's way, from node to node where there are several."""
+    ports = [port for _, port in serving.nodes] or [serving.port]
+    return [member._replace(port=ports[number % len(ports)]) for number, member in enumerate(crowd)]
 
 
 def _quantiles(name: str, seconds: Sequence[float]) -> Figures:

@@ -20,6 +20,13 @@ class Serving(NamedTuple):
     """A codec that logs in, for an account and the rooms that it shall be in."""
     by_password: Callable[[str, Sequence[str]], Talker] | None = None
     """The same with a password, where `talker` has something cheaper."""
+    nodes: Sequence[tuple[int, int]] = ()
+    """Where several servers are one: the process and the port of each, over which members are dealt."""
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose cost counts."""
+        return [pid for pid, _ in self.nodes] or [self.pid]
 
 
 class Subject(Protocol):

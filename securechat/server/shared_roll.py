@@ -30,6 +30,9 @@ TRIES: Final = 5
 PROPOSED_AT_ONCE: Final = 256
 """Changes of a file that wait for the journal together: few of the places that it has."""
 
+NAMED: Final = 10
+"""Names in one line of the log."""
+
 _FOR_GOOD: Final = (Code.FORBIDDEN, Code.BAD_NAME)
 """What a change is refused with that would be refused again."""
 
@@ -214,19 +217,23 @@ class SharedRoll(Changing):
                 log.warning("the cluster has no account yet; make the first: securechat adduser NAME --admin")
 
     def _propose(self, changes: Sequence[SetAccount | SetHook]) -> None:
+        made: list[str] = []
         for at in range(0, len(changes), PROPOSED_AT_ONCE):
             some = changes[at : at + PROPOSED_AT_ONCE]
             for change, outcome in zip(some, self._decide(some), strict=True):
-                what = "webhook" if isinstance(change, SetHook) else "account"
-                if isinstance(outcome, Rejected) and outcome.code not in _FOR_GOOD:
-                    raise ClusterError(f"What the files say cannot be proposed now: {outcome.message}")
-                if isinstance(outcome, Rejected):
+                if not isinstance(outcome, Rejected):
+                    made.append(change.name)
+                elif outcome.code in _FOR_GOOD:
+                    what = "webhook" if isinstance(change, SetHook) else "account"
                     log.warning(
                         "the %s %s stays as the cluster has it, whatever the file says: %s",
                         what, change.name, outcome.message,
                     )  # fmt: skip
                 else:
-                    log.info("the %s %s was changed by hand, for all nodes", what, change.name)
+                    raise ClusterError(f"What the files say cannot be proposed now: {outcome.message}")
+        if made:
+            named = ", ".join(made[:NAMED]) + (f" and {len(made) - NAMED} more" if len(made) > NAMED else "")
+            log.info("what the file says of these holds on all nodes now: %s", named)
 
     def _decide(self, changes: Sequence[Change]) -> list[Outcome]:
         waiting = [Waiting() for _ in changes]

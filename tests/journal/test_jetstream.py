@@ -214,7 +214,30 @@ def test_an_entry_that_is_no_pack_stops_the_node(path: Path, nats_server: NatsSe
     assert "Entry 2 of the cluster's stream cannot be read" in refusal(path, way)
 
 
-def test_a_node_that_was_away_too_long_or_followed_another_stream_says_so(path: Path, nats_server: NatsServer) -> None:
+def test_a_leader_that_has_not_caught_up_with_its_own_stream_is_no_other_stream(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, short = engine([nats_server]), iter([True, True])
+
+    async def short_at_first(client: Client, engine: Engine) -> Any:
+        info = await ready_stream(client, engine)
+        if next(short, False):
+            info.state.last_seq = 0
+        return info
+
+    with node(path, way) as running:
+        assert running.record(change("join", "alice")).seq == 1
+    monkeypatch.setattr(links, "ready_stream", short_at_first)
+    with node(path, way) as running:
+        assert running.record(said("alice", "1")).seq == 2
+        assert running.failures.empty()
+    assert not next(short, False)
+
+
+def test_a_node_that_was_away_too_long_or_followed_another_stream_says_so(
+    path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "SHORT_SECONDS", 0.0)
     way = engine([nats_server])
     with node(path, way) as running:
         for number in range(3):

@@ -7,6 +7,7 @@ It runs on the journal's loop, and knows nothing of proposals.
 import asyncio
 import contextlib
 import logging
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -26,8 +27,15 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)
 ACK_SECONDS: Final = 2.0
 """How long the stream has to acknowledge a pack before it is published again: a thousand times what it takes."""
 
+TRIES: Final = 2
+"""How often a pack is published over one server: a second time, for an election may have been on its way."""
+
 ROUND_SECONDS: Final = 0.25
 """Between one try to reach NATS and the next."""
+
+SHORT_SECONDS: Final = 30.0
+"""How long a stream may end before what was read of it: elections, and what a new leader has to catch up with, take some
+seconds."""
 
 HEARTBEAT_SECONDS: Final = 1.0
 """How often NATS says that there is nothing to read; without a word for three times as long, a round is over."""
@@ -122,6 +130,8 @@ class Link:
         self._engine = engine
         self._traffic = traffic
         self._troubles: set[str] = set()
+        self._short_since: float | None = None
+        """Since when the stream has ended before what was read."""
 
     async def serve(self) -> None:
         """Go from round to round, on one connection after the other. Raises ClusterError where there is no way on."""
@@ -180,6 +190,7 @@ class Link:
 
     async def _round(self, client: Client, news: asyncio.Event) -> None:
         info = await ready_stream(client, self._engine)
+        self._check_end(info.state.last_seq)
         check_place(self._engine.stream, info.state.first_seq, info.state.last_seq, self._traffic.read)
         self._traffic.begin(info.state.last_seq)
         tasks = [asyncio.create_task(one) for one in (news.wait(), self._publish(client), self._follow(client))]
@@ -193,6 +204,17 @@ class Link:
         for task in done:
             task.result()
 
+    def _check_end(self, last: int) -> None:
+        """Raise TimeoutError while the stream ends before what was read: a server that has just become its leader may
+        not have got there yet itself (seen where the leader was killed). After SHORT_SECONDS it is another stream."""
+        now = time.monotonic()
+        if last >= self._traffic.read:
+            self._short_since = None
+        else:
+            self._short_since = self._short_since or now
+            if now < self._short_since + SHORT_SECONDS:
+                raise TimeoutError(f"the stream ends at entry {last}, and {self._traffic.read} was read already")
+
     def _note(self, error: Exception) -> None:
         """Log what is wrong with NATS once until the stream is followed again, and not at each try."""
         trouble = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -202,6 +224,7 @@ class Link:
 
     async def _publish(self, client: Client) -> None:
         stream = client.jetstream(timeout=ACK_SECONDS)
+        failed = 0
         while True:
             id, data = await self._traffic.outgoing()
             try:
@@ -209,8 +232,12 @@ class Link:
             except _FAILURES as error:
                 # It may be stored or not: the same again.
                 self._note(error)
+                failed += 1
+                if failed == TRIES:
+                    raise  # this server may be cut off from the others, and another one not be
                 await asyncio.sleep(ROUND_SECONDS)
             else:
+                failed = 0
                 self._traffic.stored()
 
     async def _follow(self, client: Client) -> None:
