@@ -66,6 +66,8 @@ class Nodes(Stage):
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
         self._ports: dict[int, int] = {}
+        self.ended: Callable[[], list[Path]] = list
+        """The homes of nodes that ended by themselves, which must never be."""
         self._chance = chance
 
     def arrive(self, number: int, port: int) -> None:
@@ -84,6 +86,7 @@ class Nodes(Stage):
         with self._changed:
             if failed:
                 self._changed.wait(0.1)
+            assert not self.ended(), [(home / "stderr").read_text()[-500:] for home in self.ended()]
             assert self._changed.wait_for(lambda: self._ports, DEADLINE), "no node comes back"
             return self._chance.choice(list(self._ports.values()))
 
@@ -129,15 +132,23 @@ class Node:
         self._stage = stage
         self._running = ExitStack()
         self._port = 0
+        self._is_started = False
 
     def start(self) -> None:
         self._process = self._running.enter_context(started(self.home))
         self._port = port_of(self._process, self.home)
+        self._is_started = True
         self._stage.arrive(self._number, self._port)
 
     def kill(self) -> None:
+        self._is_started = False
         self._stage.leave(self._number)
         self._running.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is not there though it should be."""
+        return self._is_started and self._process.poll() is not None
 
     def pause(self) -> None:
         self._stage.leave(self._number)
@@ -223,6 +234,7 @@ def break_cluster(folder: Path, seconds: float, seed: int, net: Network | None =
     with ExitStack() as parts:
         servers, settings = parts.enter_context(on_network(folder, net) if net else on_loopback(folder))
         nodes = [Node(number, folder, its, stage) for number, its in enumerate(settings, start=1)]
+        stage.ended = lambda: [node.home for node in nodes if node.has_ended]
         breakable: list[Fault] = [
             *(("nats killed", one.kill, one.start) for one in servers),
             *(("nats paused", one.pause, one.go_on) for one in servers),

@@ -34,8 +34,8 @@ ROUND_SECONDS: Final = 0.25
 """Between one try to reach NATS and the next."""
 
 SHORT_SECONDS: Final = 30.0
-"""How long a stream may end before what was read of it: elections, and what a new leader has to catch up with, take some
-seconds."""
+"""How long a stream may end before what was read of it: an election, and what a new leader has to catch up with, take
+some seconds."""
 
 HEARTBEAT_SECONDS: Final = 1.0
 """How often NATS says that there is nothing to read; without a word for three times as long, a round is over."""
