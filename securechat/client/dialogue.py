@@ -17,6 +17,7 @@ from securechat.protocols.frames import (
     Error,
     Hello,
     Logout,
+    NodeList,
     Ping,
     PingPeer,
     Pong,
@@ -100,6 +101,8 @@ class Dialogue:
         for event in events:
             if isinstance(event, PingPeer):
                 self.outgoing.extend(NativeClientProtocol.encode(Pong()))
+            elif isinstance(event, NodeList) and self.stage is Stage.IN:
+                self._learn(event.nodes)
             elif self.stage in (Stage.GREETING, Stage.LOGIN):
                 self._come_in(event, now)
             elif self.stage in (Stage.IN, Stage.LEAVING):
@@ -181,9 +184,7 @@ class Dialogue:
                 self._deadline = now + self._timeouts.login
             case Welcome() if self.stage is Stage.LOGIN:
                 self._comeback.entered(event.token)
-                self._nodes.told(event.nodes)
-                if self._nodes.are_several:
-                    self._timeouts = self._timeouts.among_nodes()
+                self._learn(event.nodes)
                 self.in_since = now
                 self.stage = Stage.IN
                 self._exchange.opened(event)
@@ -193,6 +194,11 @@ class Dialogue:
                 self._end(self._not_let_in(event))
             case _:
                 pass  # a newer server may say more
+
+    def _learn(self, nodes: tuple[str, ...]) -> None:
+        self._nodes.told(nodes)
+        if self._nodes.are_several:
+            self._timeouts = self._timeouts.among_nodes()
 
     def _not_let_in(self, event: Error | Bye) -> SecurechatError:
         if event.code == Code.BAD_CREDENTIALS:

@@ -227,6 +227,12 @@ class Broadcast(Event, frozen=True, kw_only=True, tag="broadcast"):
     text: str
 
 
+class NodeList(Event, frozen=True, kw_only=True, tag="nodes"):
+    """The chat has other addresses from now on than `welcome` said: `nodes` are all of them."""
+
+    nodes: tuple[str, ...]
+
+
 class Error(Answer, frozen=True, kw_only=True, tag="error"):
     """The server answers a request that it refuses, or bytes that are none; `code` is one of `errors.Code`."""
 
@@ -267,6 +273,7 @@ AnyEvent: TypeAlias = (
     | PasswordChanged
     | Presence
     | Broadcast
+    | NodeList
     | Error
     | Bye
 )

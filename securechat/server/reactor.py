@@ -22,7 +22,7 @@ from securechat.counters import ReactorCounts
 from securechat.errors import Code, SecurechatError
 from securechat.journal.journal import Submission
 from securechat.limits import Limits
-from securechat.protocols.frames import Broadcast, Bye
+from securechat.protocols.frames import Broadcast, Bye, NodeList
 from securechat.server.audience import Audience
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin
@@ -129,7 +129,7 @@ class Reactor:
         """Tell those who share a room with the account, and read all their rooms, that it came or went."""
         self.post(lambda: self.audience.tell_presence(account, online=online))
 
-    def tell_all(self, event: Broadcast) -> None:
+    def tell_all(self, event: Broadcast | NodeList) -> None:
         """Tell every session that is logged in."""
         self.post(lambda: self.audience.tell_all(event))
 

@@ -10,6 +10,7 @@ import msgspec
 
 from securechat.config import Cluster, Config
 from securechat.errors import SecurechatError
+from securechat.protocols.frames import NodeList
 from securechat.server.control import OPERATOR
 from securechat.server.services import Services
 
@@ -62,6 +63,9 @@ class Reloading:
             ended = services.authenticator.roll.refresh()
             services.end_logins(ended)
             services.change(config)
+            if config.cluster.nodes != before.cluster.nodes:
+                for reactor in services.reactors:
+                    reactor.tell_all(NodeList(nodes=config.cluster.nodes))
         told = [certificate[:1].upper() + certificate[1:] + "."] if certificate else []
         if ended:
             told.append(f"Accounts that have to log in again: {', '.join(sorted(ended))}.")

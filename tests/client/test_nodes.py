@@ -140,11 +140,29 @@ def test_it_goes_on_at_another_node_with_its_token_its_cursors_and_what_it_had_s
     assert said[0]["id"] == said[1]["id"]
 
 
+def test_it_goes_to_a_node_that_it_was_told_of_while_it_was_in(tmp_path: Path, nobody: int) -> None:
+    openings: list[dict[str, Any]] = []
+
+    def first(peer: Peer) -> None:
+        peer.let_in(token=TOKEN, nodes=[f"localhost:{one.port}", f"localhost:{nobody}"])
+        peer.send({"type": "nodes", "nodes": [f"localhost:{one.port}", f"localhost:{two.port}"]})
+        peer.send({"type": "bye", "code": "shutdown", "message": "The server stops.", "retry_after": 60.0})
+
+    def second(peer: Peer) -> None:
+        openings.append(peer.let_in())
+        peer.leave()
+
+    with scripted(second) as two, scripted(first) as one, connect(one.port, tmp_path) as client:
+        events = client.events()
+        assert [type(next(events)) for _ in range(3)] == [Bye, Lost, Back]
+    assert openings[0] == {"type": "resume", "token": TOKEN}
+
+
 def test_a_node_that_says_nothing_any_more_is_left_within_seconds() -> None:
-    def asked_and_gone(nodes: list[str]) -> tuple[float, float]:
+    def asked_and_gone(nodes: list[str], *, later: bool = False) -> tuple[float, float]:
         exchange = Exchange(lambda: None)
         dialogue = Dialogue(Nodes(A), comeback(), exchange, Timeouts(), 0.0)
-        for frame in (HELLO, {**WELCOME, "nodes": nodes}):
+        for frame in (HELLO, {**WELCOME, "nodes": [] if later else nodes}, {"type": "nodes", "nodes": nodes}):
             dialogue.receive(json.dumps(frame).encode() + b"\n", 0.0)
         dialogue.outgoing.clear()
         asked = dialogue.deadline
@@ -157,6 +175,7 @@ def test_a_node_that_says_nothing_any_more_is_left_within_seconds() -> None:
 
     assert asked_and_gone([]) == (120.0, 240.0)
     assert asked_and_gone(["a.example", "b.example"]) == (5.0, 10.0)
+    assert asked_and_gone(["a.example", "b.example"], later=True) == (5.0, 10.0)
     assert Timeouts().among_nodes() == Timeouts(connect=5.0, greet=5.0, silence=5.0)
 
 

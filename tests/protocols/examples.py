@@ -97,6 +97,7 @@ EVENTS: Final[tuple[f.AnyEvent, ...]] = (
     f.PasswordChanged(ref="23"),
     f.Presence(username="bob", online=False),
     f.Broadcast(text="The server restarts at noon."),
+    f.NodeList(nodes=("a.example.org:7443", "c.example.org:7443")),
     f.Error(ref="9", code="not-member", message="Join lobby first."),
     f.Bye(code="shutdown", message="The server stops.", retry_after=1.0),
 )

@@ -37,7 +37,7 @@ SECTIONS: Final[dict[str, frozenset[type[msgspec.Struct]]]] = {
     "Requests": frozenset(REQUESTS.values()),
     "Answers": frozenset(kind for kind in EVENTS.values() if issubclass(kind, f.Answer)) | frozenset(PARTS.values()),
     "Records": frozenset(get_args(f.AnyRecord)),
-    "What the server says by itself": frozenset({f.Hello, f.PingPeer, f.Presence, f.Broadcast, f.Bye}),
+    "What the server says by itself": frozenset({f.Hello, f.PingPeer, f.Presence, f.Broadcast, f.NodeList, f.Bye}),
 }
 """Which frames a chapter explains."""
 

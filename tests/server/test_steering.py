@@ -89,6 +89,20 @@ def test_a_reload_takes_what_is_new_and_says_it(home: Path, monkeypatch: pytest.
             assert new.receive()["limits"]["text"] == 10
 
 
+def test_a_reload_tells_who_is_in_that_the_chat_has_other_addresses(home: Path) -> None:
+    with serving_its_file(home) as server, peer(server, "alice") as alice, Peer(server.port) as stranger:
+        assert stranger.receive()["type"] == "hello"
+        text = (home / "securechat.toml").read_text()
+        (home / "securechat.toml").write_text(text + '[cluster]\nnodes = ["a.example:7443", "b.example:7443"]\n')
+        command(home, "server", "reload")
+        assert alice.expect("nodes") == {"type": "nodes", "nodes": ["a.example:7443", "b.example:7443"]}
+        command(home, "server", "reload")  # nothing is new: nothing is said
+        alice.send({"type": "ping", "ref": "1"})
+        assert alice.receive()["type"] == "pong"
+        stranger.send({"type": "ping", "ref": "1"})
+        assert stranger.receive()["type"] == "pong"
+
+
 def _bad_settings(home: Path) -> None:
     (home / "securechat.toml").write_text("prot = 1\n")
 
