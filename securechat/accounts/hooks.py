@@ -35,6 +35,18 @@ def find_hook(hooks: Mapping[str, Hook], token_hash: bytes) -> Hook | None:
     return found
 
 
+def existing_hook(name: str, hooks: Mapping[str, Hook]) -> Hook:
+    """The hook of this name. Raises NotFound."""
+    if name not in hooks:
+        raise NotFound(f"There is no hook {name!a}.", hint="See: securechat hook list")
+    return hooks[name]
+
+
+def taken_hook(name: str) -> AlreadyExists:
+    """The error that says that there is a hook of this name already."""
+    return AlreadyExists(f"There is a hook {name} already.", hint="See: securechat hook list")
+
+
 def format_hooks(hooks: Iterable[Hook]) -> bytes:
     """The content of a file with these hooks."""
     return (HEADER + "".join(f"{hook.name}:{hook.room}:{hook.token_hash.hex()}\n" for hook in hooks)).encode()
@@ -91,7 +103,7 @@ class HookFile:
         with self._locked():
             hooks = self.load()
             if hook.name in hooks:
-                raise AlreadyExists(f"There is a hook {hook.name} already.", hint="See: securechat hook list")
+                raise taken_hook(hook.name)
             if len(hooks) >= HOOKS:
                 raise CredentialError(f"There are {HOOKS} hooks already.", hint="Remove one: securechat hook remove")
             self._write({**hooks, hook.name: hook})
@@ -100,10 +112,8 @@ class HookFile:
         """Remove a hook, and give what it was. Raises NotFound."""
         with self._locked():
             hooks = self.load()
-            if name not in hooks:
-                raise NotFound(f"There is no hook {name!a}.", hint="See: securechat hook list")
-            hook = hooks.pop(name)
-            self._write(hooks)
+            hook = existing_hook(name, hooks)
+            self._write({other: one for other, one in hooks.items() if other != name})
             return hook
 
     def _write(self, hooks: Mapping[str, Hook]) -> bytes:

@@ -4,16 +4,13 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json
+from securechat.cli.options import NOT_YET, Home, Json
 from securechat.cli.rooms import existing_room, propose_for_operator
-
-if TYPE_CHECKING:
-    from securechat.accounts.hooks import HookFile
 
 hook_app = typer.Typer(
     name="hook", cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Let other services say something here."
@@ -42,19 +39,22 @@ def add_hook(
     from securechat.chat.names import NAME_RULE, is_username
     from securechat.config import load_config
     from securechat.errors import SecurechatError, UsageError
-    from securechat.server.operating import change_account
+    from securechat.server import operating
 
     if not is_username(name):
         raise UsageError(f"No hook can be called {name!a}.", hint=f"Its name is {NAME_RULE}.")
     existing_room(home, room)
     config, token = load_config(home, os.environ, {}), new_token()
-    change_account(home, config, AccountChange("add", name, state="hook", password=hash_password(generate())))
+    account = AccountChange("add", name, state="hook", password=hash_password(generate()))
+    is_in_force = operating.change_account(home, config, account)
     try:
         propose_for_operator(home, "invite", room, target=name)
-        _file(home).add(Hook(name, room, hash_token(token)))
+        operating.add_hook(home, config, Hook(name, room, hash_token(token)))
     except SecurechatError:
-        change_account(home, config, AccountChange("remove", name))
+        operating.change_account(home, config, AccountChange("remove", name))
         raise
+    if not is_in_force:
+        typer.echo(NOT_YET, err=True)
     port = config.http_port
     if as_json:
         typer.echo(json.dumps({"name": name, "room": room, "token": token, "http_port": port}))
@@ -70,7 +70,9 @@ def add_hook(
 @hook_app.command("list")
 def list_hooks(as_json: Json = False, home: Home = Path()) -> None:
     """List the webhooks with their rooms."""
-    hooks = _file(home).load().values()
+    from securechat.server.known import known_hooks
+
+    hooks = known_hooks(home).values()
     if as_json:
         typer.echo(json.dumps([{"name": hook.name, "room": hook.room} for hook in hooks]))
         return
@@ -82,20 +84,16 @@ def list_hooks(as_json: Json = False, home: Home = Path()) -> None:
 def remove_hook(name: Name, home: Home = Path()) -> None:
     """Remove a webhook and its account; what it said stays."""
     from securechat.accounts.changing import AccountChange
-    from securechat.accounts.credentials import CredentialFile
     from securechat.config import load_config
     from securechat.errors import NotFound
-    from securechat.server.operating import change_account
+    from securechat.server import operating
+    from securechat.server.known import known_accounts
 
-    hook = _file(home).remove(name)
+    config = load_config(home, os.environ, {})
+    hook = operating.remove_hook(home, config, name)
     with contextlib.suppress(NotFound):  # it was kicked before
         propose_for_operator(home, "kick", hook.room, target=name)
-    if name in CredentialFile(home / "credentials").load():
-        change_account(home, load_config(home, os.environ, {}), AccountChange("remove", name))
-    typer.echo(f"The hook {name} is removed.", err=True)
-
-
-def _file(home: Path) -> "HookFile":
-    from securechat.accounts.hooks import HookFile
-
-    return HookFile(home / "hooks")
+    is_in_force = name not in known_accounts(home) or operating.change_account(
+        home, config, AccountChange("remove", name)
+    )
+    typer.echo(f"The hook {name} is removed." if is_in_force else NOT_YET, err=True)

@@ -62,7 +62,6 @@ def new(
     join CODE` and choose their password. A second code for the same name ends the first.
     """
     from securechat.accounts.changing import taken
-    from securechat.accounts.credentials import CredentialFile
     from securechat.accounts.tokens import hash_token, new_token
     from securechat.certificates import CertificateFolder, inspect_certificate
     from securechat.chat.model import Issue
@@ -71,11 +70,12 @@ def new(
     from securechat.client.commands import read_seconds
     from securechat.config import load_config
     from securechat.limits import INVITATION_DAYS
+    from securechat.server.known import known_accounts
 
     if not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
     lasting = read_seconds(expires, INVITATION_DAYS)
-    if name in CredentialFile(home / "credentials").load():
+    if name in known_accounts(home):
         raise taken(name)
     rooms = tuple(dict.fromkeys(room or ()))
     _must_be_there(home, rooms)

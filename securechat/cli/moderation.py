@@ -136,9 +136,9 @@ def change(home: Path, change: "Change") -> bool:
 
 def account_exists(home: Path, name: str) -> None:
     """Raise NotFound where there is no such account."""
-    from securechat.accounts.credentials import CredentialFile
+    from securechat.server.known import existing_account
 
-    CredentialFile(home / "credentials").get(name)
+    existing_account(home, name)
 
 
 def _facts(one: "Sanction") -> dict[str, object]:

@@ -29,6 +29,9 @@ Lasting = Annotated[
 ]
 """Written `lasting: Lasting = None`."""
 
+NOT_YET = "No server runs on this home: it is proposed to the cluster when this node starts again."
+"""What is said of a change of accounts or webhooks that is in a node's file and not in force yet."""
+
 
 def command_line(command: str, home: Path) -> str:
     """The command as a person would type it here: `--home` is added where it had to be given."""

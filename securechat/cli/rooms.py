@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.moderation import change, milliseconds
+from securechat.cli.moderation import account_exists, change, milliseconds
 from securechat.cli.options import Home, Json, Lasting
 from securechat.cli.proof import shown_hash
 
@@ -62,7 +62,7 @@ def create(
     home: Home = Path(),
 ) -> None:
     """Make a room for an account, its owner."""
-    _must_exist(home, owner)
+    account_exists(home, owner)
     _propose(home, "create", name, f"The room {name} is there; {owner} owns it.", author=owner, private=private)
 
 
@@ -75,7 +75,7 @@ def archive(name: Name, home: Home = Path()) -> None:
 @room_app.command("invite")
 def invite(name: Name, account: Account, home: Home = Path()) -> None:
     """Make an account a member of a room."""
-    _must_exist(home, account)
+    account_exists(home, account)
     _propose(home, "invite", name, f"{account} is in {name}.", target=account)
 
 
@@ -94,7 +94,7 @@ def ban(name: Name, account: Account, lasting: Lasting = None, home: Home = Path
     from securechat.chat.model import Impose
     from securechat.server.control import OPERATOR
 
-    _must_exist(home, account)
+    account_exists(home, account)
     impose = Impose(account, "ban", milliseconds(lasting), OPERATOR, existing_room(home, name).name, admin=True)
     done = f"{account} is banned from {name}{f' for {lasting}' if lasting else ''}."
     typer.echo(done if change(home, impose) else "It is so already.", err=True)
@@ -160,12 +160,6 @@ def existing_room(home: Path, name: str) -> "Room":
         if room.name == name:
             return room
     raise NotFound(f"There is no room {name!a}.", hint="See `securechat room list`.")
-
-
-def _must_exist(home: Path, account: str) -> None:
-    from securechat.accounts.credentials import CredentialFile
-
-    CredentialFile(home / "credentials").get(account)
 
 
 def _propose(home: Path, kind: "Kind", room: str, done: str, author: str = "", **fields: object) -> None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securechat.cli.app import Group, app
-from securechat.cli.options import Home, Json, command_line
+from securechat.cli.options import NOT_YET, Home, Json, command_line
 from securechat.cli.password_options import Generate, PasswordFile, PasswordStdin, new_password, on_terminal
 from securechat.errors import UsageError
 
 if TYPE_CHECKING:
     from securechat.accounts.changing import Act
-    from securechat.accounts.credentials import CredentialFile
     from securechat.chat.accounts import Account, Role
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The username.", show_default=False)]
@@ -47,9 +46,10 @@ def adduser(
     from securechat.accounts.changing import taken
     from securechat.accounts.passwords import hash_password
     from securechat.chat.accounts import Account
+    from securechat.server.known import find_account
 
-    file = _file(home, name)
-    known = file.load().get(name) if file.stamp() else None
+    _check_name(name)
+    known = find_account(home, name)
     if known is not None:
         if not exists_ok:
             raise taken(name)
@@ -59,15 +59,18 @@ def adduser(
         return
     password = new_password(name, password_stdin, password_file, generate)
     account = Account(name, "admin" if admin else "member", "active", hash_password(password.text))
-    _change(home, "add", name, role=account.role, password=account.password)
+    done = f"{name} has an account now ({account.role}). Next: {command_line('securechat serve', home)}"
+    told = _change(home, "add", name, done, role=account.role, password=account.password)
     _show(account, password.text if password.generated else None, as_json, {"created": True})
-    _talk(f"{name} has an account now ({account.role}). Next: {command_line('securechat serve', home)}")
+    _talk(told)
 
 
 @users.command("list")
 def list_users(as_json: Json = False, home: Home = Path()) -> None:
     """List the accounts with their roles and states."""
-    accounts = _file(home).load().values()
+    from securechat.server.known import known_accounts
+
+    accounts = known_accounts(home).values()
     if as_json:
         _print_json([_described(account) for account in accounts])
         return
@@ -88,26 +91,27 @@ def passwd(
 ) -> None:
     """Give an account another password; its sessions end."""
     from securechat.accounts.passwords import hash_password
+    from securechat.server.known import existing_account
 
-    account = _file(home, name).get(name)
+    _check_name(name)
+    account = existing_account(home, name)
     password = new_password(name, password_stdin, password_file, generate)
-    _change(home, "passwd", name, password=hash_password(password.text))
+    done = f"{name} has another password now, and its sessions are over."
+    told = _change(home, "passwd", name, done, password=hash_password(password.text))
     _show(account, password.text if password.generated else None, as_json, {})
-    _talk(f"{name} has another password now, and its sessions are over.")
+    _talk(told)
 
 
 @users.command()
 def disable(name: Name, home: Home = Path()) -> None:
     """Keep an account out until it is enabled again; its sessions end."""
-    _change(home, "disable", name)
-    _talk(f"{name} is disabled now, and its sessions are over.")
+    _talk(_change(home, "disable", name, f"{name} is disabled now, and its sessions are over."))
 
 
 @users.command()
 def enable(name: Name, home: Home = Path()) -> None:
     """Let a disabled account in again."""
-    _change(home, "enable", name)
-    _talk(f"{name} is active now.")
+    _talk(_change(home, "enable", name, f"{name} is active now."))
 
 
 @users.command()
@@ -120,51 +124,53 @@ def remove(
 
     Its sessions end. Asks on the terminal unless told --yes.
     """
-    _file(home, name).get(name)
+    from securechat.server.known import existing_account
+
+    _check_name(name)
+    existing_account(home, name)  # before it is asked about
     if not yes:
         _confirm(f"Remove the account {name} for good?")
-    _change(home, "remove", name)
-    _talk(f"{name} has no account any more, and its sessions are over.")
+    _talk(_change(home, "remove", name, f"{name} has no account any more, and its sessions are over."))
 
 
 @users.command()
 def promote(name: Name, home: Home = Path()) -> None:
     """Make an account an admin."""
-    _change(home, "admin", name)
-    _talk(f"{name} is an admin now.")
+    _talk(_change(home, "admin", name, f"{name} is an admin now."))
 
 
 @users.command()
 def demote(name: Name, home: Home = Path()) -> None:
     """Make an admin a member again."""
-    _change(home, "member", name)
-    _talk(f"{name} is a member now.")
+    _talk(_change(home, "member", name, f"{name} is a member now."))
 
 
 app.add_typer(users)
 
 
-def _change(home: Path, act: "Act", name: str, role: "Role" = "member", password: str = "") -> None:
-    """Have it done, by the server if one runs: then it is in force. Raises SecurechatError."""
+def _change(home: Path, act: "Act", name: str, done: str, role: "Role" = "member", password: str = "") -> str:
+    """Have it done, by the server if one runs: then it is in force, and `done` is what to say of it; else what is.
+
+    Raises SecurechatError.
+    """
     from securechat.accounts.changing import AccountChange
     from securechat.config import load_config
+    from securechat.server.known import existing_account
     from securechat.server.operating import change_account
 
+    _check_name(name)
     if act != "add":
-        _file(home, name).get(name)
+        existing_account(home, name)
     change = AccountChange(act, name, role=role, password=password)
-    if not change_account(home, load_config(home, os.environ, {}), change):
-        _talk("No server runs on this home: it is proposed to the cluster when this node starts again.")
+    return done if change_account(home, load_config(home, os.environ, {}), change) else NOT_YET
 
 
-def _file(home: Path, name: str | None = None) -> "CredentialFile":
-    """The home's credential file; a name that is to be looked up in it is refused here if no account can have it."""
-    from securechat.accounts.credentials import CredentialFile
+def _check_name(name: str) -> None:
+    """Raises UsageError for a name that no account can have."""
     from securechat.chat.names import NAME_RULE, is_username
 
-    if name is not None and not is_username(name):
+    if not is_username(name):
         raise UsageError(f"No account can be called {name!a}.", hint=f"A username is {NAME_RULE}.")
-    return CredentialFile(home / "credentials")
 
 
 def _confirm(question: str) -> None:

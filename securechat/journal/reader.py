@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
+from securechat.chat.accounts import Account, Hook
 from securechat.chat.model import Invitation, Record, Room, Sanction, Token
 from securechat.errors import StorageFailed
+from securechat.journal.accounts import ACCOUNTS, HOOKS
 from securechat.journal.database import FAILURES, connect, create_file, failure
 from securechat.limits import SAFE_INTEGER
 
@@ -121,6 +123,20 @@ class Reader:
         """Read every sanction that is remembered, by account. Raises StorageFailed."""
         try:
             return load_sanctions(self._connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
+    def accounts(self) -> dict[str, Account]:
+        """Read every account that a cluster shares, by name. Raises StorageFailed."""
+        try:
+            return {row[0]: Account(*row) for row in self._connection.execute(ACCOUNTS)}
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
+    def hooks(self) -> dict[str, Hook]:
+        """Read every webhook that a cluster shares, by name. Raises StorageFailed."""
+        try:
+            return {row[0]: Hook(*row) for row in self._connection.execute(HOOKS)}
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
 

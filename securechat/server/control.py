@@ -108,7 +108,7 @@ def described(proposal: Proposal | Change) -> tuple[str, str]:
     if isinstance(proposal, Proposal):
         return f"room {proposal.kind}", f"{proposal.room} {proposal.target}".rstrip()
     if not isinstance(proposal, Impose | Lift):
-        what = getattr(proposal, "account", "") or getattr(proposal, "room", "")
+        what = next((getattr(proposal, one) for one in ("account", "room", "name") if hasattr(proposal, one)), "")
         return type(proposal).__name__.lower(), what
     act = proposal.kind if isinstance(proposal, Impose) else f"un{proposal.kind}"
     whom = proposal.account

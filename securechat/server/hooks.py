@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -55,17 +55,45 @@ class Said(msgspec.Struct):
 _bodies: Final = msgspec.json.Decoder(Said)
 
 
+class FollowedHooks:
+    """The webhooks of a server that stands alone: its file, followed as it changes. Usable from every thread."""
+
+    def __init__(self, file: HookFile) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._stamp: Stamp | None = None
+        self._hooks: Mapping[str, Hook] = {}
+
+    def current(self) -> Mapping[str, Hook]:
+        """Every hook by name, as the file has them; those before, where it cannot be read."""
+        with self._lock:
+            now = self._file.stamp()
+            if now != self._stamp:
+                self._stamp = now
+                try:
+                    self._hooks = self._file.load()
+                except SecurechatError as error:
+                    log.warning("the webhooks stay as they were: %s", error)
+            return self._hooks
+
+
 class Hooks:
     """The webhooks of a running server. Its methods are called from several threads."""
 
-    def __init__(self, file: HookFile, authenticator: Authenticator, journal: Journal, limits: Limits) -> None:
-        self._file = file
+    def __init__(
+        self,
+        current: Callable[[], Mapping[str, Hook]],
+        authenticator: Authenticator,
+        journal: Journal,
+        limits: Limits,
+    ) -> None:
+        """`current` gives every hook by name: another mapping whenever one has changed."""
+        self._source = current
         self._authenticator = authenticator
         self._journal = journal
         self._limits = limits
         self._lock = threading.Lock()
-        self._stamp: Stamp | None = None
-        self._hooks: dict[str, Hook] = {}
+        self._hooks: Mapping[str, Hook] = {}
         self._spent: dict[str, tuple[float, float]] = {}
         """By name: how much of its burst a hook had used up, and when that was."""
 
@@ -94,18 +122,14 @@ class Hooks:
         except SecurechatError as error:
             return _refusal(Code.INTERNAL, f"{error.message} It may be stored: send it again with the same id.")
 
-    def _current(self) -> dict[str, Hook]:
-        """The hooks as the file has them; those before, where it cannot be read."""
+    def _current(self) -> Mapping[str, Hook]:
+        """The hooks of today; what those that are gone had used up is forgotten."""
+        hooks = self._source()
         with self._lock:
-            now = self._file.stamp()
-            if now != self._stamp:
-                self._stamp = now
-                try:
-                    self._hooks = self._file.load()
-                    self._spent = {name: spent for name, spent in self._spent.items() if name in self._hooks}
-                except SecurechatError as error:
-                    log.warning("the webhooks stay as they were: %s", error)
-            return self._hooks
+            if hooks is not self._hooks:
+                self._hooks = hooks
+                self._spent = {name: spent for name, spent in self._spent.items() if name in hooks}
+        return hooks
 
     def _may_go_on(self, name: str) -> bool:
         """Count one message of this hook, if its pace allows one."""

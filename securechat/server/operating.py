@@ -1,6 +1,6 @@
 """What an operator's command does to a home: its server does it if one runs, else it is done here, under the same lock.
 
-It decides nothing: accounts are the credential file's, the rest is the journal's.
+It decides nothing: accounts and webhooks are their files', or in a cluster the journal's as all the rest is.
 """
 
 import contextlib
@@ -11,6 +11,8 @@ from pathlib import Path
 from securechat import audit
 from securechat.accounts.changing import AccountChange
 from securechat.accounts.credentials import CredentialFile
+from securechat.accounts.hooks import HookFile, existing_hook, taken_hook
+from securechat.chat.accounts import Hook, SetHook
 from securechat.chat.model import Change, Proposal, Revoke
 from securechat.config import Config
 from securechat.errors import SecurechatError
@@ -27,6 +29,7 @@ from securechat.server.control import (
     described,
     submit,
 )
+from securechat.server.known import known_hooks, node_store
 from securechat.server.locking import is_held, only_server
 from securechat.server.ordering import make_order
 
@@ -57,6 +60,34 @@ def change_account(home: Path, config: Config, change: AccountChange) -> bool:
         return False
     if change.ends_logins:
         _end_tokens(home, config, change.name)
+    return True
+
+
+def add_hook(home: Path, config: Config, hook: Hook) -> None:
+    """Add a webhook on this home, which its server knows then or within a second. Raises AlreadyExists, and
+    SecurechatError: nothing has changed."""
+    if hook.name in known_hooks(home):
+        raise taken_hook(hook.name)
+    if not _set_hook(home, config, SetHook(hook.name, None, hook)):
+        HookFile(home / "hooks").add(hook)
+
+
+def remove_hook(home: Path, config: Config, name: str) -> Hook:
+    """Remove a webhook from this home, and give what it was. Raises NotFound, SecurechatError: nothing has changed."""
+    hook = existing_hook(name, known_hooks(home))
+    if not _set_hook(home, config, SetHook(name, hook, None)):
+        HookFile(home / "hooks").remove(name)
+    return hook
+
+
+def _set_hook(home: Path, config: Config, change: SetHook) -> bool:
+    """Have the node that is at work here change it for the whole cluster; False, and no change, where none is."""
+    with node_store(home) as at_work:
+        if at_work is None:
+            return False
+    answer = propose(home, config, change)
+    if answer.code:
+        raise answer.error()
     return True
 
 

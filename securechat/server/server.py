@@ -24,7 +24,7 @@ from securechat.server import fitness
 from securechat.server.certificate import ServerCertificate
 from securechat.server.control import Control
 from securechat.server.health import Health
-from securechat.server.hooks import Hooks
+from securechat.server.hooks import FollowedHooks, Hooks
 from securechat.server.http_listener import HttpListener
 from securechat.server.indexer import Indexer
 from securechat.server.keeper import Keeper
@@ -268,8 +268,9 @@ class Server:
     def _start_http(self, port: int, listener: ListenerCounts) -> None:
         certificate, journal = self.services.certificate, self.services.journal
         health = Health(self._home, journal, lambda: certificate.expires, lambda: self.is_draining)
-        file, authenticator = HookFile(self._home / "hooks"), self.services.authenticator
-        hooks = Hooks(file, authenticator, journal, self._config.limits)
+        alone = None if self._config.cluster.servers else FollowedHooks(HookFile(self._home / "hooks"))
+        current = alone.current if alone else lambda: journal.view.hooks
+        hooks = Hooks(current, self.services.authenticator, journal, self._config.limits)
         # A part that answers over HTTP adds its routes here.
         routes = [*health.routes(), metrics_route(self.services, listener), *hooks.routes()]
         http = HttpListener(self._config.http_host, port, routes)

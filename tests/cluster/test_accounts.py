@@ -1,5 +1,7 @@
 """Accounts and webhooks are those of the whole cluster, whichever node they were made or changed on."""
 
+import contextlib
+import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +23,7 @@ from securechat.server.control import submit
 from securechat.server.server import Server
 from tests.cli.calling import call
 from tests.cluster.servers import NatsServer, nats_servers, new_stream, node_settings, write_settings
-from tests.server.support import PASSWORD, Peer, hashed, make_home, peer, running_server, write_accounts
+from tests.server.support import DEADLINE, PASSWORD, Peer, hashed, make_home, peer, running_server, write_accounts
 
 OTHER = "another long password"
 
@@ -39,7 +41,7 @@ class Pair:
     def running(self) -> Iterator[tuple[Server, Server]]:
         with ExitStack() as stack:
             first, second = (
-                stack.enter_context(running_server(home, cluster=settings))
+                stack.enter_context(running_server(home, http_port=0, cluster=settings))
                 for home, settings in zip(self.homes, self.settings, strict=True)
             )
             yield first, second
@@ -88,6 +90,14 @@ def test_an_account_that_is_made_on_one_node_may_come_in_at_the_other_at_once(pa
         assert made.code == 0, made
         assert comes_in(first, type="login", username="zoe", password=made.out.strip()) == "welcome"
         assert call("user", "remove", "nobody", "--yes", "--home", str(pair.homes[1])).code == 6
+        # What commands look up is the node's store: its copy may be behind, or be one that somebody has spoilt.
+        (pair.homes[1] / "credentials").write_text("nonsense\n")
+        assert call("user", "passwd", "new1", "--generate", "--home", str(pair.homes[1])).code == 0
+        assert call("adduser", "new0", "--generate", "--home", str(pair.homes[1])).code == 7
+        assert call("invite", "zoe", "--home", str(pair.homes[1])).code == 7
+        assert "zoe" in call("user", "list", "--home", str(pair.homes[1])).out
+        assert comes_in(first, type="login", username="new1", password=PASSWORD) == "bad-credentials"
+        (pair.homes[1] / "credentials").unlink()
         refresh(first, second)
         assert states(pair.homes[0]) == states(pair.homes[1])
         assert states(pair.homes[1])["zoe"] == ("member", "active")
@@ -205,7 +215,7 @@ def test_a_change_while_no_node_runs_on_the_home_is_proposed_when_it_starts(pair
     write_settings(pair.homes[1], pair.settings[1])
     told = call("user", "disable", "bob", "--home", str(pair.homes[1]))
     assert told.code == 0, told
-    assert "it is proposed to the cluster when this node starts" in told.err
+    assert told.err == "No server runs on this home: it is proposed to the cluster when this node starts again.\n"
     with pair.running() as (first, second):
         refresh(first, second)
         assert states(pair.homes[0])["bob"] == ("member", "disabled")
@@ -220,6 +230,35 @@ def test_a_webhook_is_there_on_all_nodes(pair: Pair) -> None:
         HookFile(pair.homes[1] / "hooks").remove("build")
         refresh(second, first)
         assert HookFile(pair.homes[0] / "hooks").load() == {}
+
+
+def says(node: Server, token: str) -> int:
+    """The status with which a node answers a webhook's message."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", node.http_port, timeout=DEADLINE)) as asking:
+        asking.request("POST", f"/hook/{token}", b"it is green")
+        return asking.getresponse().status
+
+
+def test_a_webhook_that_a_command_makes_speaks_at_all_nodes_when_the_command_returns(pair: Pair) -> None:
+    with pair.running() as (first, second), peer(first, "alice", room="lobby"):
+        with peer(second, "dave"):
+            pass  # the second has the room
+        home = str(pair.homes[1])
+        made = call("hook", "add", "build", "--room", "lobby", "--home", home)
+        assert made.code == 0, made
+        with peer(first, "dave"):
+            pass  # the first has what was ordered before
+        assert [says(node, made.out.strip()) for node in (second, first)] == [200, 200]
+        assert call("hook", "add", "build", "--room", "lobby", "--home", home).code == 7
+        assert call("hook", "list", "--home", home).out.split() == ["build", "lobby"]
+        removed = call("hook", "remove", "build", "--home", home)
+        assert removed.code == 0, removed
+        with peer(first, "dave"):
+            pass
+        assert [says(node, made.out.strip()) for node in (second, first)] == [404, 404]
+        assert call("hook", "remove", "build", "--home", home).code == 6
+        assert "build" not in first.services.authenticator.accounts
+    assert "sethook" in (pair.homes[1] / "audit.log").read_text()
 
 
 def test_without_nats_an_account_is_not_changed_and_the_reason_is_told(

@@ -1,12 +1,17 @@
 """Accounts and webhooks that a cluster shares: durable, with the tokens that they end in the same commit."""
 
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from securechat.accounts.tokens import fingerprint
 from securechat.chat.accounts import Account, Hook, SetAccount, SetHook
 from securechat.chat.changes import OUTDATED
 from securechat.chat.model import Changed, Grant, Unchanged
+from securechat.errors import StorageFailed
 from securechat.journal.draft import Revoked
+from securechat.journal.reader import Reader
 from securechat.journal.state import View, digest
 from tests.chat.test_accounts import BUILD, HASH, MIA, OTHER, TIM
 from tests.journal.conftest import Opener
@@ -52,6 +57,20 @@ def test_what_is_shared_is_there_at_the_next_start(opened: Opener, tmp_path: Pat
     with opened(path) as running:
         assert running.journal.view.accounts == {"mia": MIA}
         assert running.journal.view.hooks == {}
+
+
+def test_what_is_shared_is_read_beside_the_journal_and_a_table_that_is_gone_is_told(
+    opened: Opener, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.db"
+    with opened(path) as running, closing(Reader(path)) as reader:
+        running.settle(SetAccount("tim", None, TIM), SetHook("build", None, BUILD))
+        assert reader.accounts() == {"tim": TIM}
+        assert reader.hooks() == {"build": BUILD}
+        for table, read in (("accounts", reader.accounts), ("hooks", reader.hooks)):
+            running.store.connection.execute(f"DROP TABLE {table}")
+            with pytest.raises(StorageFailed, match=r"chat\.db cannot be used"):
+                read()
 
 
 def test_another_password_ends_all_tokens_but_the_one_that_is_kept(opened: Opener, tmp_path: Path) -> None:

@@ -95,10 +95,22 @@ def write_roomy_limits(home: Path) -> None:
 
 @contextmanager
 def running_server(
-    home: Path, *, reactors: int = 1, port: int = 0, cluster: Cluster | None = None, **limits: Any
+    home: Path,
+    *,
+    reactors: int = 1,
+    port: int = 0,
+    http_port: int | None = None,
+    cluster: Cluster | None = None,
+    **limits: Any,
 ) -> Iterator[Server]:
     """A server in this process, on a free port unless one is given, with these limits; stopped at the end."""
-    settings = Config(port=port, reactors=reactors, cluster=cluster or Cluster(), limits=Limits(**(ROOMY | limits)))
+    settings = Config(
+        port=port,
+        http_port=http_port,
+        reactors=reactors,
+        cluster=cluster or Cluster(),
+        limits=Limits(**(ROOMY | limits)),
+    )
     server = Server(home, settings)
     server.start()
     try:
