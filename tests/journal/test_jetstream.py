@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from securechat.chat.chain import SALT_BYTES
 from securechat.chat.model import Proposal, Recorded, Rejected
 from securechat.chat.names import LOBBY
-from securechat.errors import Code, SecurechatError, Unreachable
+from securechat.errors import ClusterError, Code, SecurechatError, Unreachable
 from securechat.journal.jetstream import link as links
 from securechat.journal.jetstream import order as orders
 from securechat.journal.jetstream import survey as surveys
@@ -87,13 +87,16 @@ def test_without_nats_authors_are_told_so_and_what_was_on_its_way_is_stored_once
         assert_chained(running.journal.view.rooms[LOBBY], running.log())
 
 
+@pytest.mark.parametrize("tries", [1, 99], ids=["over another connection", "over the same"])
 def test_what_was_not_acknowledged_is_published_again_and_stored_once(
-    path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    tries: int, path: Path, own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(links, "TRIES", tries)
     monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(links, "ACK_SECONDS", 0.1)
     with node(path, engine([own_server])) as running:
-        running.record(change("join", "alice"))
+        while running.outcome(change("join", "alice")) == orders.UNAVAILABLE:
+            pass
         own_server.pause()
         assert running.outcome(said("alice", "1")) == orders.UNAVAILABLE
         own_server.go_on()
@@ -401,6 +404,9 @@ def test_a_cluster_can_be_asked_how_far_its_nodes_are(
     path: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way = engine([nats_server])
+    assert surveys.extent(way) is None
+    with pytest.raises(ClusterError, match="There is no stream"):
+        surveys.survey(way, 0.0)
     with node(path, way) as one, node(path.with_name("other.db"), engine([nats_server], way.stream, "two")) as other:
         one.record(change("join", "alice"))
         other.record(change("join", "bob"))
@@ -415,6 +421,7 @@ def test_a_cluster_can_be_asked_how_far_its_nodes_are(
         astray = replace(found, nodes=[*found.nodes, replace(found.nodes[0], digest="another")])
         assert astray.differ
     assert surveys.survey(way, 0.0).nodes == []
+    assert surveys.extent(way) == (1, 2)
     monkeypatch.setattr(visits, "CONNECT_SECONDS", 0.2)
     with pytest.raises(Unreachable, match="NATS does not answer"):
         surveys.survey(Engine(("nats://127.0.0.1:1",), "none", 1, "one"))

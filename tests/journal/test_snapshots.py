@@ -22,6 +22,7 @@ from securechat.journal.verify import Flaw
 from securechat.limits import SNAPSHOT_ENTRIES, SNAPSHOT_SECONDS
 from tests.cluster.servers import NatsServer, ask_nats, engine, nats_servers
 from tests.journal.support import change, delete, running_journal, said
+from tests.server.support import in_parallel
 
 LARGE = bytes(range(256)) * 2048
 """Four chunks."""
@@ -61,6 +62,18 @@ def test_what_was_put_there_is_seen_and_taken_and_the_last_two_are_kept(
     assert [(one.entry, one.time) for one in look(way).snapshots] == [(2, 3_000), (2, 2_000)]
     take(way, made, tmp_path / "taken")
     assert (tmp_path / "taken").read_bytes() == LARGE
+
+
+def test_two_that_put_one_there_at_the_same_time_leave_whole_ones(
+    way: Engine, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(monkeypatch, 1_000)
+    in_parallel(lambda: put(way, large, 1), lambda: put(way, large, 1), lambda: put(way, large, 2))
+    shelf = look(way)
+    assert [one.name for one in shelf.snapshots] == ["2-1000", "1-1000"]
+    for one in shelf.snapshots:
+        take(way, one, tmp_path / one.name)
+        assert (tmp_path / one.name).read_bytes() == LARGE
 
 
 def test_what_does_not_go_with_the_stream_is_not_offered(way: Engine, large: Path, nats_server: NatsServer) -> None:
@@ -130,10 +143,10 @@ def test_an_upload_that_fails_or_is_broken_off_leaves_nothing_to_be_seen(
 
 
 def test_an_upload_that_stands_still_is_given_up(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "STUCK_SECONDS", 0.05)
     with nats_servers(tmp_path / "nats", 1) as (server,):
         way = engine([server])
         put(way, large, 1)
+        monkeypatch.setattr(snapshots, "STUCK_SECONDS", 0.05)
 
         def pause() -> bool:
             server.pause()
