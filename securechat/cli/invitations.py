@@ -130,16 +130,19 @@ def _address(home: Path, config: "Config", typed: str | None) -> "Address":
     from securechat.certificates import CertificateFolder, inspect_certificate
     from securechat.certificates.hosts import LOCAL
     from securechat.client.address import Address, read_address
+    from securechat.server.operating import serving_port
 
+    # A server may have been started with another than the settings say, by SECURECHAT_PORT or --port.
+    port = serving_port(home) or config.port
     names = inspect_certificate(CertificateFolder(home / "certs").server_certificate).names
     if typed is None:
         others = [name for name in names if name not in LOCAL]
         is_local = config.host in LOCAL or not others
-        address = Address("", "localhost" if is_local else others[-1], config.port)
+        address = Address("", "localhost" if is_local else others[-1], port)
     else:
         address = read_address(typed)
         if not typed.endswith(f":{address.port}"):
-            address = address._replace(port=config.port)
+            address = address._replace(port=port)
     if not address.port:
         raise UsageError("The server's port is not known beforehand.", hint="Give it: --host HOST:PORT.")
     if address.host.lower() not in names:

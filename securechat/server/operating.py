@@ -24,6 +24,7 @@ from securechat.server.control import (
     Answer,
     ChangeAccount,
     Propose,
+    Status,
     Waiting,
     ask,
     described,
@@ -89,6 +90,16 @@ def _set_hook(home: Path, config: Config, change: SetHook) -> bool:
     if answer.code:
         raise answer.error()
     return True
+
+
+def serving_port(home: Path) -> int | None:
+    """The port on which the server of this home listens; None where none runs. Raises SecurechatError."""
+    answer = ask(home, Status())
+    if answer is None:
+        return None
+    if answer.code:
+        raise answer.error()
+    return int(answer.value["address"].rpartition(":")[2])
 
 
 def note(home: Path, act: str, what: str = "", result: str = "ok") -> None:

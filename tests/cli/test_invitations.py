@@ -30,7 +30,7 @@ def place(commands: Commands, served: Server, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_invitation_is_one_word_on_stdout_and_says_the_rest_on_stderr(commands: Commands, place: str) -> None:
-    code, out, err = commands("invite", "--host", place, "carla")
+    code, out, err = commands("invite", "carla")
     assert code == 0
     assert CODE.fullmatch(out)
     assert re.fullmatch(
