@@ -7,6 +7,7 @@ tests, in the form of pytest's own closing line.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -120,8 +121,15 @@ def closing_line(said: list[str], seconds: float) -> str:
     return f" {told} in {seconds:.2f}s ".center(80, "=")
 
 
+def hear_interrupts() -> None:
+    """Have Ctrl-C do what it does in a terminal, here and in all that is started: a shell has whatever it runs in the
+    background ignore it, and the tests that press it would fail."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> None:
     """Run everything; exit with 1 when a test fails or too little is covered."""
+    hear_interrupts()
     began = time.monotonic()
     coverage("erase")
     runs = plan(TESTS)

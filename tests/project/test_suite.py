@@ -1,5 +1,7 @@
 """`make test` runs every test, and its last line tells the truth about all of them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.project.suite import CORE, FILES_A_RUN, UNMEASURED, Result, closing_line, failures, plan
@@ -60,3 +62,16 @@ def test_whatever_failed_is_named_again_at_the_end() -> None:
         "core: FAIL Required test coverage of 100% not reached. Total coverage: 99.10%",
         "client: FAILED with exit code -11",
     ]
+
+
+def test_a_suite_that_is_started_in_the_background_hears_ctrl_c_all_the_same() -> None:
+    asked = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    program = f"""
+import subprocess, sys
+from tests.project.suite import hear_interrupts
+hear_interrupts()
+subprocess.run([sys.executable, "-c", {asked!r}], check=True)
+"""
+    words = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, program]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "True\n"
