@@ -36,6 +36,11 @@ class Account:
         """Whether this account may log in."""
         return self.state == "active"
 
+    @property
+    def looks_after(self) -> bool:
+        """Whether it is an admin who can log in."""
+        return self.role == "admin" and self.active
+
     def ends_as(self, after: "Account | None") -> bool:
         """Whether nobody is to stay logged in when it becomes that: gone, disabled, or with another password's hash."""
         return after is None or after.password != self.password or (self.active and not after.active)
@@ -73,7 +78,7 @@ class SetHook(msgspec.Struct, frozen=True, tag=str.lower):
 
 def has_admin(accounts: Mapping[str, Account]) -> bool:
     """Whether somebody who can log in is an admin."""
-    return any(account.role == "admin" and account.active for account in accounts.values())
+    return any(account.looks_after for account in accounts.values())
 
 
 def is_sound(change: SetAccount | SetHook) -> bool:

@@ -4,7 +4,7 @@ It becomes true only when the store has committed it; thrown away, it leaves no 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -35,8 +35,6 @@ from securechat.chat.model import (
 from securechat.chat.names import is_id
 from securechat.journal.grounds import Archive, Before
 from securechat.limits import TOKENS_PER_ACCOUNT
-
-T = TypeVar("T")
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -98,6 +96,8 @@ class Draft:
         """Those that the batch imposed, and None for those it lifted."""
         self.accounts: Mapping[str, Account] = before.accounts
         """All that a cluster shares, as the batch has left them so far."""
+        self._roll: dict[str, Account] = {}
+        """The same, once one has changed: copied once a batch, for a node brings thousands along at its first start."""
         self.enrolled: dict[str, Account | None] = {}
         """Those that changed, and None for those that are gone."""
         self.hooks: Mapping[str, Hook] = before.hooks
@@ -212,7 +212,8 @@ class Draft:
                 self._enrol(change)
             case SetHook():
                 self.hooked[change.name] = change.after
-                self.hooks = _with(self.hooks, change.name, change.after)
+                rest = {name: one for name, one in self.hooks.items() if name != change.name}
+                self.hooks = rest if change.after is None else {**rest, change.name: change.after}
             case _:
                 assert_never(change)
 
@@ -246,8 +247,13 @@ class Draft:
 
     def _enrol(self, change: SetAccount) -> None:
         before, after, name = change.before, change.after, change.name
+        if not self.enrolled:
+            self.accounts = self._roll = dict(self.accounts)
         self.enrolled[name] = after
-        self.accounts = _with(self.accounts, name, after)
+        if after is None:
+            del self._roll[name]
+        else:
+            self._roll[name] = after
         if before is None or not before.ends_as(after):
             return
         if not change.rehashed:
@@ -287,8 +293,3 @@ class Draft:
         if record.erased or (record.room, message) not in self.deleted:
             return record
         return rules.erase(record)
-
-
-def _with(values: Mapping[str, T], name: str, value: T | None) -> dict[str, T]:
-    others = {key: one for key, one in values.items() if key != name}
-    return others if value is None else {**others, name: value}

@@ -47,6 +47,8 @@ class Keeper:
         self._make_reader = make_reader
         self._make_retention = make_retention
         self._each_second = each_second
+        self._told = ""
+        """Why accounts could not be taken up when it last looked: it is said once, for as long as it lasts."""
         self._next_sweep = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper")
@@ -74,10 +76,13 @@ class Keeper:
         try:
             changed = self._roll.refresh()
         except SecurechatError as error:
-            log.error("accounts stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+            if str(error) != self._told:
+                log.error("accounts stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+            self._told = str(error)
         except Exception:
             log.exception("accounts could not be looked at")
         else:
+            self._told = ""
             if changed:
                 log.info("accounts changed: %s", ", ".join(sorted(changed)))
                 for name in sorted(changed):

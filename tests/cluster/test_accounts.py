@@ -192,6 +192,26 @@ def test_what_is_edited_by_hand_on_one_node_is_so_on_all_and_the_first_of_two_ho
         assert "newcomer" not in states(pair.homes[0])
 
 
+def test_a_node_that_comes_with_a_file_of_its_own_adds_whom_the_cluster_does_not_have(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_server(pair.homes[0], cluster=pair.settings[0]):
+        pass
+    write_accounts(pair.homes[1], "alice:admin:disabled bob guest")
+    with pair.running() as (first, second):
+        refresh(first, second)
+        after = states(pair.homes[0])
+        assert states(pair.homes[1]) == after
+        assert (after["alice"], after["guest"]) == (("member", "active"), ("member", "active"))
+        assert {"carol", "dave"} < after.keys()
+        assert comes_in(second, type="login", username="alice", password=PASSWORD) == "welcome"
+        # Taken away by hand, a copy is written anew, and says nothing.
+        (pair.homes[1] / "credentials").unlink()
+        refresh(second)
+        assert states(pair.homes[1]) == states(pair.homes[0]) == after
+    assert caplog.text.count("the account alice stays as the cluster has it") == 1
+
+
 def test_a_node_that_was_killed_before_it_wrote_its_file_takes_nothing_back(pair: Pair) -> None:
     files = [pair.homes[0] / name for name in ("credentials", "credentials.shared")]
     with pair.running() as (first, second):
