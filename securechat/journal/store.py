@@ -4,7 +4,7 @@ One connection writes, that of the journal's thread. It must not know any rule o
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -18,6 +18,7 @@ from securechat.chat.model import Invitation, Mark, Record, Room, Sanction, Toke
 from securechat.chat.names import LOBBY
 from securechat.chat.sanctions import Key, key
 from securechat.errors import StorageFailed, StorageFull
+from securechat.journal import sql
 from securechat.journal.accounts import ACCOUNTS, HOOKS, steps_for
 from securechat.journal.database import BUSY_SECONDS, FAILURES, code, connect, create_file, failure
 from securechat.journal.migration import bring_forward
@@ -37,62 +38,6 @@ SETTINGS: Final = (
 
 # SQLite's numbers: with 1 a commit survives the process, with 2 the power supply too (it syncs the WAL each time).
 SYNCHRONOUS: Final = {"normal": 1, "full": 2}
-
-# CROSS JOIN keeps this order: each asked pair is looked up in the index, which nearly always says that there is none.
-_RECORDED: Final = """
-    SELECT rooms.name, seq, kind, sender, records.id, records.time, text, target, about, salt, erased, records.hash
-    FROM json_each(?) AS asked CROSS JOIN records CROSS JOIN rooms ON number = room
-    WHERE sender = json_extract(value, '$[0]') AND records.id = json_extract(value, '$[1]') AND records.id <> ''"""
-_NAMED: Final = """
-    SELECT rooms.name, seq, kind, sender, records.id, records.time, text, target, about, salt, erased, records.hash
-    FROM json_each(?) AS asked CROSS JOIN rooms CROSS JOIN records ON room = number
-    WHERE name = json_extract(value, '$[0]') AND seq = json_extract(value, '$[1]')"""
-_SAVE_ROOM: Final = """
-    INSERT INTO rooms (number, name, owner, topic, private, head, time, archived, hash, base, base_hash)
-    VALUES {rows}
-    ON CONFLICT (number) DO UPDATE SET
-        owner = excluded.owner, topic = excluded.topic, private = excluded.private,
-        head = excluded.head, time = excluded.time, archived = excluded.archived,
-        hash = excluded.hash, base = excluded.base, base_hash = excluded.base_hash"""
-_SAVE_RECORD: Final = """
-    INSERT INTO records (room, seq, kind, sender, id, time, text, target, about, salt, erased, hash)
-    VALUES {rows}"""
-# By the index: left to itself, SQLite looks for the edits through all records of the room.
-ERASE: Final = """
-    UPDATE records SET erased = commitment(salt, text), text = '', salt = x''
-    WHERE room = ?1 AND erased = x''
-    AND seq IN (
-        SELECT ?2 UNION ALL SELECT seq FROM records INDEXED BY edits WHERE room = ?1 AND about = ?2 AND kind = 'edit'
-    )"""
-_EXPIRE: Final = "DELETE FROM records WHERE room = ? AND seq <= ?"
-_SAVE_MEMBER: Final = "INSERT INTO members (room, account) VALUES {rows} ON CONFLICT DO NOTHING"
-_DROP_MEMBER: Final = "DELETE FROM members WHERE room = ? AND account = ?"
-_SAVE_MARK: Final = """
-    INSERT INTO marks (account, room, seq) VALUES {rows}
-    ON CONFLICT (account, room) DO UPDATE SET seq = excluded.seq"""
-_SAVE_CURSOR: Final = """
-    INSERT INTO cursors (account, consumer, room, seq) VALUES {rows}
-    ON CONFLICT (account, consumer, room) DO UPDATE SET seq = excluded.seq"""
-_FORGET_CURSOR: Final = "DELETE FROM cursors WHERE account = ? AND consumer = ? AND room = ?"
-_GRANT: Final = """
-    INSERT INTO tokens (hash, account, device, created, fingerprint) VALUES {rows}
-    ON CONFLICT (hash) DO UPDATE SET
-        account = excluded.account, device = excluded.device, created = excluded.created,
-        fingerprint = excluded.fingerprint"""
-_REVOKE: Final = "DELETE FROM tokens WHERE hash = ?"
-_SAVE_INVITATION: Final = """
-    INSERT INTO invitations (hash, account, role, rooms, created, expires, state) VALUES {rows}
-    ON CONFLICT (hash) DO UPDATE SET state = excluded.state"""
-_FORGET_INVITATION: Final = "DELETE FROM invitations WHERE hash = ?"
-
-_SANCTION: Final = "INSERT OR REPLACE INTO sanctions (account, kind, until, since, author, room) VALUES {rows}"
-_LIFT: Final = "DELETE FROM sanctions WHERE account = ? AND kind = ? AND room = ?"
-
-_FOLLOW: Final = "INSERT OR REPLACE INTO followed (one, entry, proposals) VALUES (1, ?, ?)"
-
-_ROWS_AT_ONCE: Final = (64, 8, 1)
-"""Rows in one INSERT. SQLite lets other Python threads run at each statement: with one for each row, the journal waited
-for its turn again after each, a hundred times longer in all where another thread was busy (measured)."""
 
 NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 """What a commit has none of."""
@@ -187,14 +132,14 @@ class Store:
         if not ids:
             return {}
         # One statement for the whole batch: three times quicker than one for each, also where threads compete.
-        records = [Record(*row) for row in self._read(_RECORDED, msgspec.json.encode(ids).decode())]
+        records = [Record(*row) for row in self._read(sql.RECORDED, msgspec.json.encode(ids).decode())]
         return {(record.sender, record.id): record for record in records}
 
     def named(self, numbers: Collection[tuple[str, int]]) -> dict[tuple[str, int], Record | None]:
         """Find the records with these rooms and numbers; None where there is none. Raises StorageFailed."""
         found: dict[tuple[str, int], Record | None] = dict.fromkeys(numbers)
         if numbers:
-            for row in self._read(_NAMED, msgspec.json.encode(numbers).decode()):
+            for row in self._read(sql.NAMED, msgspec.json.encode(numbers).decode()):
                 found[row[:2]] = Record(*row)
         return found
 
@@ -224,30 +169,30 @@ class Store:
         by name (None: gone); `position` is how far the batch has followed a cluster's order.
         Raises StorageFull (nothing was kept; after `load`, a later batch may be) or StorageFailed (nothing is sure).
         """
-        rows = [(self._number(room.name), *_room_columns(room)) for room in rooms]
+        rows = [(self._number(room.name), *sql.room_columns(room)) for room in rooms]
         numbers = self._numbers
         steps: list[tuple[str, list[tuple[object, ...]]]] = [
-            (_SAVE_ROOM, rows),
-            (_SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
-            (_DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
-            (_EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
-            (_SAVE_RECORD, [(numbers[record.room], *_record_columns(record)) for record in records]),
-            (ERASE, [(numbers[room], seq) for room, seq in deleted]),
-            (_SAVE_MARK, [(mark.account, numbers[mark.room], mark.seq) for mark in marks if not mark.consumer]),
-            (_SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer and m.seq]),
-            (_FORGET_CURSOR, [(m.account, m.consumer, numbers[m.room]) for m in marks if m.consumer and not m.seq]),
-            (_REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
-            (_GRANT, [(key, *astuple(token)) for key, token in tokens.items() if token is not None]),
+            (sql.SAVE_ROOM, rows),
+            (sql.SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
+            (sql.DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
+            (sql.EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
+            (sql.SAVE_RECORD, [(numbers[record.room], *sql.record_columns(record)) for record in records]),
+            (sql.ERASE, [(numbers[room], seq) for room, seq in deleted]),
+            (sql.SAVE_MARK, [(mark.account, numbers[mark.room], mark.seq) for mark in marks if not mark.consumer]),
+            (sql.SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer and m.seq]),
+            (sql.FORGET_CURSOR, [(m.account, m.consumer, numbers[m.room]) for m in marks if m.consumer and not m.seq]),
+            (sql.REVOKE, [(token_hash,) for token_hash, token in tokens.items() if token is None]),
+            (sql.GRANT, [(key, *astuple(token)) for key, token in tokens.items() if token is not None]),
         ]
         steps += [
-            (_LIFT, [key for key, sanction in sanctions.items() if sanction is None]),
-            (_SANCTION, [astuple(sanction) for sanction in sanctions.values() if sanction is not None]),
-            (_FORGET_INVITATION, [(key,) for key, invitation in invitations.items() if invitation is None]),
+            (sql.LIFT, [key for key, sanction in sanctions.items() if sanction is None]),
+            (sql.SANCTION, [astuple(sanction) for sanction in sanctions.values() if sanction is not None]),
+            (sql.FORGET_INVITATION, [(key,) for key, invitation in invitations.items() if invitation is None]),
             (
-                _SAVE_INVITATION,
-                [(key, *_invitation_columns(one)) for key, one in invitations.items() if one is not None],
+                sql.SAVE_INVITATION,
+                [(key, *sql.invitation_columns(one)) for key, one in invitations.items() if one is not None],
             ),
-            (_FOLLOW, [astuple(position)] if position else []),
+            (sql.FOLLOW, [astuple(position)] if position else []),
         ]
         if accounts or hooks:
             steps += steps_for(accounts, hooks)
@@ -255,7 +200,7 @@ class Store:
             self.connection.execute("BEGIN IMMEDIATE")
             for statement, parameters in steps:
                 if parameters:
-                    self._execute(statement, parameters)
+                    sql.execute(self.connection, statement, parameters)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._undo(error) from error
@@ -299,7 +244,7 @@ class Store:
             bring_forward(self.connection, self._path, version)
         if not version:
             start = chain.start(LOBBY)
-            self._execute(_SAVE_ROOM, [(1, LOBBY, "", "", False, 0, 0, False, start, 0, start)])
+            sql.execute(self.connection, sql.SAVE_ROOM, [(1, LOBBY, "", "", False, 0, 0, False, start, 0, start)])
         # It changes nothing, but fails where SQLite has quietly opened the file for reading only.
         self.connection.execute("UPDATE rooms SET head = head WHERE FALSE")
         self.connection.execute("COMMIT")
@@ -336,18 +281,6 @@ class Store:
         else:
             self._traces = bool(busy)
 
-    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if "{rows}" not in statement:
-            self.connection.executemany(statement, rows)
-            return
-        row = f"({', '.join('?' * len(rows[0]))})"
-        at = 0
-        for size in _ROWS_AT_ONCE:
-            several = statement.format(rows=", ".join([row] * size))
-            while len(rows) - at >= size:
-                self.connection.execute(several, [value for values in rows[at : at + size] for value in values])
-                at += size
-
     def _read(self, query: str, *parameters: object) -> list[Any]:
         try:
             return self.connection.execute(query, parameters).fetchall()
@@ -371,17 +304,3 @@ class Store:
         if code(error) == sqlite3.SQLITE_FULL:
             return StorageFull(f"{self._path} cannot grow: the disk is full.", hint="Free some space.")
         return failure(self._path, error)
-
-
-def _record_columns(record: Record) -> tuple[object, ...]:
-    _, *plain, salt, erased, hash = astuple(record)
-    # As bytearrays, which sqlite3 takes as they are; for bytes it looks for an adapter each time.
-    return *plain, bytearray(salt), bytearray(erased), bytearray(hash)
-
-
-def _invitation_columns(one: Invitation) -> tuple[object, ...]:
-    return one.account, one.role, " ".join(one.rooms), one.created, one.expires, one.state
-
-
-def _room_columns(r: Room) -> tuple[object, ...]:
-    return r.name, r.owner, r.topic, r.private, r.head, r.time, r.archived, r.hash, r.base, r.base_hash

@@ -13,7 +13,7 @@ from securechat.chat import chain
 from securechat.chat.model import Changed, Expire, Proposal, Record, Recorded, Rejected, Unchanged
 from securechat.chat.names import LOBBY
 from securechat.errors import Code
-from securechat.journal.store import ERASE
+from securechat.journal.sql import ERASE
 from securechat.limits import EXPIRED_AT_ONCE
 from tests.journal.conftest import Opener
 from tests.journal.faults import break_store
