@@ -29,6 +29,9 @@ def text_of(id: str) -> str:
 class Stage:
     """Where the server is, how much of what is said was acknowledged, and when it is time to come to an end."""
 
+    patience = DEADLINE
+    """Seconds in which something must be acknowledged, and a server be there."""
+
     def __init__(self) -> None:
         self._changed = Condition()
         self._port: int | None = None
@@ -63,7 +66,7 @@ class Stage:
         """Wait for so many more acknowledgements."""
         with self._changed:
             goal = self._acknowledged + more
-            assert self._changed.wait_for(lambda: self._acknowledged >= goal, DEADLINE), "nothing is acknowledged"
+            assert self._changed.wait_for(lambda: self._acknowledged >= goal, self.patience), "nothing is acknowledged"
 
     def wait_open(self, failed: bool) -> int:
         """The server's port, when there is one; after a failure not at once."""

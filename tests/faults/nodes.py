@@ -63,6 +63,9 @@ class Report(NamedTuple):
 class Nodes(Stage):
     """Where the nodes are; whoever asks is sent to any of those that are there."""
 
+    patience = 60.0
+    """NATS servers wait 4 to 9 seconds for their leader before they elect another, and may have to do it again."""
+
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
         self._ports: dict[int, int] = {}
@@ -87,7 +90,7 @@ class Nodes(Stage):
             if failed:
                 self._changed.wait(0.1)
             assert not self.ended(), [(home / "stderr").read_text()[-500:] for home in self.ended()]
-            assert self._changed.wait_for(lambda: self._ports, DEADLINE), "no node comes back"
+            assert self._changed.wait_for(lambda: self._ports, self.patience), "no node comes back"
             return self._chance.choice(list(self._ports.values()))
 
 

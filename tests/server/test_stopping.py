@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import queue
 import random
 import re
 import signal
@@ -20,7 +21,7 @@ from securechat.config import Config
 from securechat.errors import SecurechatError, StorageFailed
 from securechat.journal.store import Store
 from securechat.server.server import Server
-from tests.server.support import DEADLINE, Peer, peer, running_server
+from tests.server.support import DEADLINE, Peer, make_home, peer, running_server
 
 
 @contextlib.contextmanager
@@ -187,3 +188,22 @@ def test_a_signal_is_heard_at_any_moment_of_waiting_for_one(home: Path) -> None:
         if passed < moment:
             return
     raise AssertionError("waiting has no end of moments")
+
+
+def test_a_signal_that_comes_as_the_wait_begins_is_acted_on_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(make_home(tmp_path / "home"), Config())
+    waited: list[float | None] = []
+
+    class Deaf(queue.SimpleQueue[None]):
+        """Where nobody is woken: what was put here came too early for that."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> None:
+            waited.append(timeout)
+            server.ask_to_stop()
+            raise queue.Empty
+
+    monkeypatch.setattr(server, "_wake", Deaf())
+    assert server.wait()
+    assert [timeout is not None and timeout <= 1.0 for timeout in waited] == [True]
