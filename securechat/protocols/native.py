@@ -6,7 +6,7 @@ It does no I/O, and knows nothing of sockets, sessions or accounts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, get_args
 
@@ -145,6 +145,11 @@ class NativeProtocol:
     def encode(event: AnyEvent) -> bytes:
         """The event as one line, with its newline."""
         return _encoder.encode(event) + b"\n"
+
+    @staticmethod
+    def encode_all(events: Sequence[AnyEvent]) -> bytes:
+        """The events as lines, one behind the other."""
+        return _encoder.encode_lines(events)
 
 
 def _request(line: bytes) -> AnyRequest | ProtocolError:

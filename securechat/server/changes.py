@@ -15,21 +15,21 @@ def create(asked: "Requests", request: frames.Create) -> None:
     """Make a room."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("create", room, request, private=request.private)
+        asked.propose("create", room, request.ref, private=request.private)
 
 
 def join(asked: "Requests", request: frames.Join) -> None:
     """Become a member."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("join", room, request)
+        asked.propose("join", room, request.ref)
 
 
 def leave(asked: "Requests", request: frames.Leave) -> None:
     """Be a member no more."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("leave", room, request)
+        asked.propose("leave", room, request.ref)
 
 
 def say(asked: "Requests", request: frames.Say) -> None:
@@ -39,28 +39,28 @@ def say(asked: "Requests", request: frames.Say) -> None:
         return
     if is_direct(room) and room not in asked.services.view.rooms and not asked.knows(request.room[1:], request.ref):
         return
-    asked.propose("say", room, request, id=request.id, text=request.text, about=request.reply_to or 0)
+    asked.propose("say", room, request.ref, id=request.id, text=request.text, about=request.reply_to or 0)
 
 
 def topic(asked: "Requests", request: frames.Topic) -> None:
     """Say what the room is about."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("topic", room, request, id=request.id, text=request.text)
+        asked.propose("topic", room, request.ref, id=request.id, text=request.text)
 
 
 def invite(asked: "Requests", request: frames.Invite) -> None:
     """Make somebody else a member."""
     room = asked.resolve(request.room, request.ref)
     if room is not None and asked.knows(request.username, request.ref):
-        asked.propose("invite", room, request, id=request.id, target=request.username)
+        asked.propose("invite", room, request.ref, id=request.id, target=request.username)
 
 
 def kick(asked: "Requests", request: frames.Kick) -> None:
     """End somebody's membership."""
     room = asked.resolve(request.room, request.ref)
     if room is not None and asked.knows(request.username, request.ref):
-        asked.propose("kick", room, request, id=request.id, target=request.username)
+        asked.propose("kick", room, request.ref, id=request.id, target=request.username)
 
 
 def ban(asked: "Requests", request: frames.Ban) -> None:
@@ -82,14 +82,14 @@ def edit(asked: "Requests", request: frames.Edit) -> None:
     """Replace what one has said."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("edit", room, request, id=request.id, text=request.text, about=request.seq)
+        asked.propose("edit", room, request.ref, id=request.id, text=request.text, about=request.seq)
 
 
 def delete(asked: "Requests", request: frames.Delete) -> None:
     """Erase what was said."""
     room = asked.resolve(request.room, request.ref)
     if room is not None:
-        asked.propose("delete", room, request, id=request.id, about=request.seq)
+        asked.propose("delete", room, request.ref, id=request.id, about=request.seq)
 
 
 def read(asked: "Requests", request: frames.Read) -> None:

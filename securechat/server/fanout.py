@@ -3,10 +3,10 @@
 It knows records, frames and queues; it knows no socket, and decides nothing.
 """
 
-import base64
+import binascii
 import enum
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -67,14 +67,31 @@ class Subscription:
 
 def text_of_bytes(data: bytes) -> str:
     """Bytes as frames carry them: base64 in the alphabet for URLs, without padding (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") if data else ""
+    return binascii.b2a_base64(data, newline=False).translate(_FOR_URLS, b"=").decode() if data else ""
+
+
+_FOR_URLS: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def record_event(record: Record, viewer: str, *, replay: bool = False) -> AnyRecord:
     """A record as the frame in which `viewer` is told of it; `replay`: it was there before the session read it."""
+    room = shown_room(record.room, viewer)
+    if record.kind == "say":  # nearly all are: this takes half as long as the table
+        return records.Message(
+            room=room,
+            seq=record.seq,
+            sender=record.sender,
+            time=record.time,
+            id=record.id,
+            salt=text_of_bytes(record.salt),
+            erased=text_of_bytes(record.erased),
+            replay=replay,
+            text=record.text,
+            reply_to=record.about,
+        )
     what, extra = _EVENTS[record.kind]
     return what(
-        room=shown_room(record.room, viewer),
+        room=room,
         seq=record.seq,
         sender=record.sender,
         time=record.time,
@@ -87,7 +104,6 @@ def record_event(record: Record, viewer: str, *, replay: bool = False) -> AnyRec
 
 
 _EVENTS: dict[Kind, tuple[type[AnyRecord], Callable[[Record], dict[str, Any]]]] = {
-    "say": (records.Message, lambda record: {"text": record.text, "reply_to": record.about}),
     "topic": (records.TopicRecord, lambda record: {"text": record.text}),
     "edit": (records.EditRecord, lambda record: {"text": record.text, "about": record.about}),
     "delete": (records.DeleteRecord, lambda record: {"about": record.about}),
@@ -98,7 +114,7 @@ _EVENTS: dict[Kind, tuple[type[AnyRecord], Callable[[Record], dict[str, Any]]]] 
     "leave": (records.LeaveRecord, lambda record: {}),
     "archive": (records.ArchiveRecord, lambda record: {}),
 }
-"""For each kind of record its frame, and the fields of its own."""
+"""For each other kind of record its frame, and the fields of its own."""
 
 
 def encode_record(record: Record, viewer: str, *, replay: bool = False) -> bytes:
@@ -108,7 +124,7 @@ def encode_record(record: Record, viewer: str, *, replay: bool = False) -> bytes
 
 def encode_records(page: Iterable[Record], viewer: str) -> bytes:
     """New records as the bytes in which `viewer` is told of them."""
-    return b"".join(encode_record(record, viewer) for record in page)
+    return NativeProtocol.encode_all([record_event(record, viewer) for record in page])
 
 
 class Delivery:

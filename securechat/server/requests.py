@@ -78,14 +78,24 @@ class Requests:
 
     # --- proposals ----------------------------------------------------------------------------------
 
-    def propose(self, kind: Kind, room: str, request: frames.Request, **fields: Any) -> None:
-        """Ask the journal for a record in this room; the answer carries the request's `ref`."""
-        salt = self.session.reactor.salts.take() if fields.get("text") else b""
-        proposal = Proposal(kind, self.username, room, admin=self.is_admin, salt=salt, **fields)
+    def propose(
+        self,
+        kind: Kind,
+        room: str,
+        ref: str | None,
+        *,
+        id: str = "",
+        text: str = "",
+        target: str = "",
+        about: int = 0,
+        private: bool = False,
+    ) -> None:
+        """Ask the journal for a record in this room; the answer carries the `ref`."""
+        salt = self.session.reactor.salts.take() if text else b""
         if kind in _MEMBERSHIP:
             self._wait |= Wait.MEMBERSHIP
-        self._in_flight_bytes += len(proposal.text)
-        self.submit(proposal, request.ref)
+        self._in_flight_bytes += len(text)
+        self.submit(Proposal(kind, self.username, room, id, text, self.is_admin, target, about, private, salt), ref)
 
     @property
     def is_admin(self) -> bool:
@@ -106,6 +116,9 @@ class Requests:
             self._in_flight_bytes -= len(proposal.text)
             if proposal.kind in _MEMBERSHIP:
                 self._wait &= ~Wait.MEMBERSHIP
+            if isinstance(outcome, Recorded | Unchanged):
+                self._answer(proposal, ref, outcome)
+                return
         if isinstance(proposal, Revoke):
             own_account.revoked(self, proposal, ref, outcome)
         elif isinstance(outcome, Rejected):
@@ -118,12 +131,10 @@ class Requests:
             seq = self.read_up_to(marked.place, marked.seq if isinstance(outcome, Changed) else 0)
             room = shown_room(marked.room, self.username)
             self.session.tell(frames.ReadMarker(ref=ref, room=room, seq=seq, consumer=marked.consumer))
-        elif isinstance(proposal, Proposal):
-            self._answer(proposal, ref, outcome)
         elif isinstance(proposal, Impose | Lift):
             self._unrecorded(proposal.room, "", ref, unchanged=isinstance(outcome, Unchanged))
 
-    def _answer(self, proposal: Proposal, ref: str | None, outcome: Outcome) -> None:
+    def _answer(self, proposal: Proposal, ref: str | None, outcome: Recorded | Unchanged) -> None:
         shown = shown_room(proposal.room, self.username)
         if proposal.kind in ("create", "join"):
             self._entered(proposal, ref, outcome)
@@ -134,7 +145,7 @@ class Requests:
             self.session.tell(
                 frames.Ack(ref=ref, id=said.id, room=shown, seq=said.seq, time=said.time, duplicate=outcome.duplicate)
             )
-        elif isinstance(outcome, Unchanged):
+        else:
             self._unrecorded(proposal.room, proposal.id, ref, unchanged=True)
 
     def _unrecorded(self, key: str, id: str, ref: str | None, *, unchanged: bool) -> None:

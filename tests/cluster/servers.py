@@ -89,7 +89,7 @@ class NatsServer:
             "server_name": f"nats-{folder.name}",
             "listen": f"{host}:{port}",
             "tls": tls,
-            "jetstream": {"store_dir": str(folder / "store"), "sync_interval": "always", "max_file_store": 1 << 30},
+            "jetstream": {"store_dir": str(folder / "store"), "sync_interval": "always", "max_file_store": 1 << 36},
         }
         if routes:
             others = [f"nats-route://{other}" for other in routes]
