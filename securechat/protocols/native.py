@@ -1,4 +1,4 @@
-"""The native protocol: lines of JSON, and which request is heard in which state, as a table.
+"""The native protocol: lines of JSON.
 
 Its law: whatever a peer sends becomes a frame or a `ProtocolError`, and no error repeats what the peer sent,
 for a password may be in it. However a stream is cut, the frames are the same.
@@ -7,7 +7,6 @@ It does no I/O, and knows nothing of sockets, sessions or accounts.
 
 import json
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import Final, get_args
 
 import msgspec
@@ -19,28 +18,13 @@ from securechat.protocols.frames import (
     AnyEvent,
     AnyRecord,
     AnyRequest,
-    Authority,
     Found,
     Hit,
-    Login,
-    Logout,
     Page,
-    Ping,
-    Pong,
-    Redeem,
     Ref,
     Request,
-    Resume,
 )
 from securechat.protocols.lines import Lines
-
-
-class State(Enum):
-    """How far a session has come; the value is its name in the documentation."""
-
-    GREETED = "before login"
-    CHECKING = "while a login is checked"
-    IN = "logged in"
 
 
 def tag(kind: type[msgspec.Struct]) -> str:
@@ -53,42 +37,6 @@ REQUESTS: Final[Mapping[str, type[Request]]] = {tag(kind): kind for kind in get_
 
 EVENTS: Final[Mapping[str, type[msgspec.Struct]]] = {tag(kind): kind for kind in get_args(AnyEvent)}
 """Every kind of event by its `type`."""
-
-ALLOWED: Final[Mapping[State, frozenset[type[Request]]]] = {
-    State.GREETED: frozenset({Login, Resume, Authority, Redeem, Logout, Ping, Pong}),
-    # Nothing is judged here: a session keeps what comes until the login is decided, and then hears it or drops it.
-    State.CHECKING: frozenset(),
-    State.IN: frozenset(REQUESTS.values()) - {Login, Resume, Redeem},
-}
-"""Which requests are heard in which state."""
-
-
-def refusal(state: State, request: Request) -> ProtocolError | None:
-    """Say why this request is not heard in this state, or None where it is heard.
-
-    A session has no reason to ask while it is CHECKING; if it does, everything is refused: this door fails shut.
-    """
-    if type(request) in ALLOWED[state]:
-        return None
-    if state is State.IN:
-        return ProtocolError(Code.ALREADY_LOGGED_IN, "This connection is logged in already.", ref=request.ref)
-    return ProtocolError(Code.NOT_LOGGED_IN, "Log in first.", ref=request.ref)
-
-
-def render_table() -> str:
-    """The states and what is heard in them, as a table in Markdown with a row for each request."""
-    rows = [["request", *(state.value for state in State)], ["---"] * (1 + len(State))]
-    rows += [[f"`{name}`", *(_cell(state, kind) for state in State)] for name, kind in REQUESTS.items()]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _cell(state: State, kind: type[Request]) -> str:
-    if state is State.CHECKING:
-        return "waits"
-    if kind in ALLOWED[state]:
-        return "heard"
-    return f"`{Code.ALREADY_LOGGED_IN if state is State.IN else Code.NOT_LOGGED_IN}`"
-
 
 _encoder: Final = msgspec.json.Encoder()
 _request_decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(AnyRequest)

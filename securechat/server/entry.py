@@ -19,7 +19,7 @@ from securechat.chat.names import is_username
 from securechat.errors import AlreadyExists, Code, WeakPassword
 from securechat.protocols import frames
 from securechat.protocols.frames import Bye, Error
-from securechat.protocols.native import State
+from securechat.protocols.states import State
 from securechat.server.fanout import Origin
 from securechat.server.own_account import session_name
 from securechat.server.redemption import redeem

@@ -13,7 +13,7 @@ from securechat.chat.model import Barrier, Grant, Outcome
 from securechat.errors import Code, ProtocolError
 from securechat.protocols import frames
 from securechat.protocols.frames import AnyEvent, AnyRequest, Bye, Error
-from securechat.protocols.native import State, refusal
+from securechat.protocols.states import State, refusal
 from securechat.server.connection import Connection
 from securechat.server.entry import Entry
 from securechat.server.fanout import Origin

@@ -13,7 +13,8 @@ from securechat import limits
 from securechat.errors import Code, ProtocolError
 from securechat.limits import Limits
 from securechat.protocols import frames as f
-from securechat.protocols.native import EVENTS, REQUESTS, NativeClientProtocol, NativeProtocol, render_table
+from securechat.protocols.native import EVENTS, REQUESTS, NativeClientProtocol, NativeProtocol
+from securechat.protocols.states import render_table
 from tests.protocols.examples import LINE_BYTES
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")

@@ -4,7 +4,8 @@ import pytest
 
 from securechat.errors import Code
 from securechat.protocols import frames as f
-from securechat.protocols.native import ALLOWED, REQUESTS, State, refusal, render_table, tag
+from securechat.protocols.native import REQUESTS, tag
+from securechat.protocols.states import ALLOWED, State, refusal, render_table
 from tests.protocols import examples
 
 HEARD = None
