@@ -1,6 +1,7 @@
 """What an order does that is kept outside: NATS that is gone, a stream that is not ours, half an entry, a full disk."""
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -358,6 +359,36 @@ def test_the_same_trouble_is_logged_once(nats_server: NatsServer, caplog: pytest
     for trouble in ("away", "away", "back", "away"):
         link._note(OSError(trouble))
     assert [record.getMessage() for record in caplog.records] == ["NATS: OSError: away", "NATS: OSError: back"]
+
+
+def test_a_stream_that_takes_the_request_and_nothing_else_is_not_said_to_be_followed(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    order = JetStreamOrder(1, engine([nats_server]))
+    link = Link(engine([nats_server]), order)
+
+    async def taken(*_: Any, **__: Any) -> Any:
+        return SimpleNamespace(name="one", unsubscribe=taken)
+
+    async def failing(*_: Any, **__: Any) -> None:
+        raise OSError("no room")
+
+    stream = SimpleNamespace(add_consumer=taken)
+    client: Any = SimpleNamespace(new_inbox=str, subscribe=taken, publish=failing, jetstream=lambda timeout: stream)
+
+    async def rounds() -> None:
+        for _ in range(3):
+            with pytest.raises(OSError, match="no room") as failed:
+                await link._follow(client)
+            link._note(failed.value)
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        for status in ("100", "100", "408"):
+            heard.put_nowait(SimpleNamespace(headers={"Status": status}))
+        await link._read_some(heard)
+
+    asyncio.run(rounds())
+    assert caplog.messages == ["NATS: OSError: no room", f"following the stream {link._engine.stream} behind entry 0"]
 
 
 def test_trouble_is_told_again_once_the_stream_was_followed_in_between(

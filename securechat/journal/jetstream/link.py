@@ -130,6 +130,8 @@ class Link:
         self._engine = engine
         self._traffic = traffic
         self._troubles: set[str] = set()
+        self._is_followed = False
+        """Whether the stream was heard since it was last in trouble."""
         self._short_since: float | None = None
         """Since when the stream has ended before what was read."""
 
@@ -217,10 +219,19 @@ class Link:
 
     def _note(self, error: Exception) -> None:
         """Log what is wrong with NATS once until the stream is followed again, and not at each try."""
+        self._is_followed = False
         trouble = f"{type(error).__name__}: {error}".rstrip(": ")
         if trouble not in self._troubles and len(self._troubles) < TROUBLES:
             self._troubles.add(trouble)
             log.warning("NATS: %s", trouble)
+
+    def _note_followed(self) -> None:
+        """Log that the stream is followed, once it is heard: a stream that has no room or no leader takes requests for
+        what is in it, too, and each round fails a moment later."""
+        if not self._is_followed:
+            self._is_followed = True
+            self._troubles.clear()
+            log.info("following the stream %s behind entry %d", self._engine.stream, self._traffic.read)
 
     async def _publish(self, client: Client) -> None:
         stream = client.jetstream(timeout=ACK_SECONDS)
@@ -260,8 +271,6 @@ class Link:
             )
             more = f"$JS.API.CONSUMER.MSG.NEXT.{self._engine.stream}.{consumer.name}"
             self.is_reading = True
-            log.info("following the stream %s behind entry %d", self._engine.stream, traffic.read)
-            self._troubles.clear()
             while True:
                 await traffic.room()
                 await client.publish(more, _REQUEST, reply=inbox)
@@ -279,6 +288,7 @@ class Link:
                     message = await heard.get()
             else:
                 message = heard.get_nowait()
+            self._note_followed()
             status = message.headers.get("Status") if message.headers else None
             if status == "100":  # a heartbeat
                 continue
