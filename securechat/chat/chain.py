@@ -15,8 +15,11 @@ HASH_BYTES: Final = 32
 SALT_BYTES: Final = 16
 """Random bytes hashed before a text: without them, who has the commitment could guess a short text and be sure."""
 
-_LENGTHS: Final = [length.to_bytes(4, "big") for length in range(256)]
-"""Lengths as they are hashed, made once: no field of a record that a server writes is longer."""
+_WIDTHS: Final = ["\0\0\0" + chr(length) for length in range(128)]
+"""Lengths as they are hashed, as characters: no field of a record that a server writes is longer."""
+
+_DIGEST: Final = HASH_BYTES.to_bytes(4, "big")
+"""The length that is hashed before a digest."""
 
 
 def commitment(salt: bytes, text: str) -> bytes:
@@ -49,13 +52,20 @@ def link(
     What is hashed are these fields in this order, each after its length as 4 bytes, the most significant first; words
     are UTF-8 and numbers are written in decimal. So no two different records give the same bytes.
     """
-    words = (str(seq), kind, sender, id, str(time), target, str(about))
-    fields = (previous, *[word.encode() for word in words], commitment)
-    # Lists, not generators, and a table: each record pays for this, and so it takes half the time.
+    number, when, which, w = str(seq), str(time), str(about), _WIDTHS
+    # In one piece, as nearly every record allows: each pays for this, and so it takes a third of the time.
     try:
-        return sha256(b"".join([_LENGTHS[len(field)] + field for field in fields])).digest()
-    except IndexError:  # what no server writes, and `verify` may still find in a file
-        return sha256(b"".join([len(field).to_bytes(4, "big") + field for field in fields])).digest()
+        words = (
+            f"{w[len(number)]}{number}{w[len(kind)]}{kind}{w[len(sender)]}{sender}{w[len(id)]}{id}"
+            f"{w[len(when)]}{when}{w[len(target)]}{target}{w[len(which)]}{which}"
+        )
+    except IndexError:
+        words = ""
+    if words and words.isascii() and len(previous) == len(commitment) == HASH_BYTES:
+        return sha256(b"".join((_DIGEST, previous, words.encode(), _DIGEST, commitment))).digest()
+    # What no server writes, and `verify` may still find in a file.
+    fields = (previous, *[word.encode() for word in (number, kind, sender, id, when, target, which)], commitment)
+    return sha256(b"".join([len(field).to_bytes(4, "big") + field for field in fields])).digest()
 
 
 def link_record(previous: bytes, record: Record) -> bytes:

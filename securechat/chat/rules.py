@@ -63,8 +63,10 @@ def decide(state: State, proposal: Proposal, now: int) -> Outcome:
         first = state.recorded(proposal.author, proposal.id)
         if first is not None:
             return _repeat(first, proposal)
-    if proposal.kind in SPOKEN and (muted := sanction(state.sanctions, proposal.author, "mute", now)):
-        return muted
+    if state.sanctions and proposal.kind in SPOKEN:
+        muted = sanction(state.sanctions, proposal.author, "mute", now)
+        if muted is not None:
+            return muted
     room = state.room(proposal.room)
     if room is None and not is_room_key(proposal.room):
         return Rejected(Code.BAD_NAME, f"A room's name has {ROOM_RULE}.")
@@ -186,8 +188,10 @@ def _objection(state: State, room: Room | None, proposal: Proposal, *, own: bool
 
 def _banned(state: State, proposal: Proposal, now: int) -> Rejected | None:
     """What keeps whoever would become a member out of the room, if anything."""
-    coming = {"join": proposal.author, "invite": proposal.target}.get(proposal.kind)
-    return sanction(state.sanctions, coming, "ban", now, proposal.room) if coming else None
+    if proposal.kind not in ("join", "invite"):
+        return None
+    coming = proposal.author if proposal.kind == "join" else proposal.target
+    return sanction(state.sanctions, coming, "ban", now, proposal.room)
 
 
 def _flaw(flaw: str | None) -> Rejected | None:

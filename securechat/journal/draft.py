@@ -167,17 +167,21 @@ class Draft:
         self.rooms[record.room] = rules.apply(before, record)
         self.records.setdefault(record.room, []).append(record)
         self._named[record.room, record.seq] = record
+        if record.kind != "say" or record.seq == 1:  # nearly all say something, and bring nobody in
+            self._note_members(record)
+        if record.id:
+            self._recorded[record.sender, record.id] = record
+        if record.kind == "delete":
+            self.deleted.add((record.room, record.about))
+        return record
+
+    def _note_members(self, record: Record) -> None:
         for account in rules.gained(record):
             self.members[record.room, account] = True
             self.gained.append(Membership(record.room, account, record.seq - 1))
         for account in rules.lost(record):
             self.members[record.room, account] = False
             self.lost.append(Membership(record.room, account, record.seq - 1))
-        if record.id:
-            self._recorded[record.sender, record.id] = record
-        if record.kind == "delete":
-            self.deleted.add((record.room, record.about))
-        return record
 
     def change(self, change: Change, now: int) -> None:
         """Let what follows in the batch see this change; `now` is milliseconds since 1970 UTC."""

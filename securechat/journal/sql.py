@@ -4,9 +4,8 @@ Where a statement says `{rows}`, it takes several rows at once. It must not know
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, Protocol
-
-from msgspec.structs import astuple
 
 from securechat.chat.model import Invitation, Record, Room
 
@@ -84,15 +83,15 @@ def execute(connection: Connection, statement: str, rows: Sequence[tuple[object,
     for size in _ROWS_AT_ONCE:
         several = statement.format(rows=", ".join([row] * size))
         while len(rows) - at >= size:
-            connection.execute(several, [value for values in rows[at : at + size] for value in values])
+            connection.execute(several, tuple(chain.from_iterable(rows[at : at + size])))
             at += size
 
 
-def record_columns(record: Record) -> tuple[object, ...]:
-    """A record's, but for its room."""
-    _, *plain, salt, erased, hash = astuple(record)
+def record_row(number: int, r: Record) -> tuple[object, ...]:
+    """A record's, with the number of its room."""
     # As bytearrays, which sqlite3 takes as they are; for bytes it looks for an adapter each time.
-    return *plain, bytearray(salt), bytearray(erased), bytearray(hash)
+    blobs = bytearray(r.salt), bytearray(r.erased), bytearray(r.hash)
+    return number, r.seq, r.kind, r.sender, r.id, r.time, r.text, r.target, r.about, *blobs
 
 
 def invitation_columns(one: Invitation) -> tuple[object, ...]:

@@ -176,7 +176,7 @@ class Store:
             (sql.SAVE_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if inside]),
             (sql.DROP_MEMBER, [(numbers[room], account) for (room, account), inside in members.items() if not inside]),
             (sql.EXPIRE, [(numbers[room], upto) for room, upto in expired.items()]),
-            (sql.SAVE_RECORD, [(numbers[record.room], *sql.record_columns(record)) for record in records]),
+            (sql.SAVE_RECORD, [sql.record_row(numbers[record.room], record) for record in records]),
             (sql.ERASE, [(numbers[room], seq) for room, seq in deleted]),
             (sql.SAVE_MARK, [(mark.account, numbers[mark.room], mark.seq) for mark in marks if not mark.consumer]),
             (sql.SAVE_CURSOR, [(m.account, m.consumer, numbers[m.room], m.seq) for m in marks if m.consumer and m.seq]),

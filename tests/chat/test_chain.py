@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from securechat.chat import chain
@@ -48,6 +48,24 @@ def test_a_link_is_fixed_for_ever() -> None:
         chain.link_record(chain.start("lobby"), SAID).hex()
         == "b0bb3cce094c8c66850d7cc65bfdeda897c1e0f46a07cc4d3f5a28f20b869076"
     )
+
+
+@given(
+    st.binary(max_size=40),
+    st.text(st.characters(codec="utf-8", max_codepoint=200), max_size=300),
+    st.binary(max_size=40),
+    numbers,
+)
+@example(SALT * 2, "alice", SALT * 2, 1)
+@example(SALT * 2, "Ælfgifu", SALT * 2, 1)
+@example(SALT * 2, "a" * 200, SALT * 2, 1)
+@example(SALT, "alice", SALT * 2, 1)
+def test_a_link_is_over_all_fields_after_their_lengths(past: bytes, word: str, committed: bytes, number: int) -> None:
+    parts = [past, b"7", b"say", word.encode(), b"a1", str(number).encode(), b"", b"3", committed]
+    link = chain.link(
+        past, seq=7, kind="say", sender=word, id="a1", time=number, target="", about=3, commitment=committed
+    )
+    assert link == sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
 
 
 @given(st.tuples(digests, fields), st.tuples(digests, fields))
