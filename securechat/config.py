@@ -116,8 +116,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_minimum: Literal["1.3", "1.2"] = "1.3"
     """The oldest TLS that is spoken; `"1.2"` lets older clients in."""
 
-    tls_group: str = "prime256v1"
-    """The one key exchange group that is offered; `""` leaves the choice to OpenSSL."""
+    tls_group: str = "X25519"
+    """The one key exchange group: `"prime256v1"` for clients in FIPS mode; `""` leaves the choice to OpenSSL."""
 
     reactors: Annotated[int, Meta(ge=1, le=64)] = 1
     """Threads that own connections; more than one shortens the tail on several cores."""

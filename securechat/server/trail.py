@@ -4,7 +4,6 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,7 @@ class Trail:
         self._path = home / audit.FILE
         self._entries: queue.Queue[audit.Entry | None] = queue.Queue(AUDIT_ENTRIES)
         self._lost = 0
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit")
 
     def note(self, act: str, who: str, what: str = "", source: str = "", result: str = "ok") -> None:
@@ -44,6 +44,7 @@ class Trail:
     def stop(self) -> None:
         """Write what is queued, and end the thread."""
         if self._thread.ident is not None:
+            self._ending.set()
             self._entries.put(None)
             self._thread.join()
 
@@ -51,10 +52,10 @@ class Trail:
         going = True
         while going:
             entries = [self._entries.get()]
-            deadline = time.monotonic() + GATHER_SECONDS
+            self._ending.wait(GATHER_SECONDS)
             with contextlib.suppress(queue.Empty):
                 while len(entries) < AT_ONCE and entries[-1] is not None:
-                    entries.append(self._entries.get(timeout=max(0.0, deadline - time.monotonic())))
+                    entries.append(self._entries.get_nowait())
             going = entries[-1] is not None
             self._write([one for one in entries if one is not None])
 

@@ -41,9 +41,7 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> CertificateFolder:
     return folder
 
 
-def server(
-    certs: CertificateFolder, minimum: Literal["1.3", "1.2"] = "1.3", group: str = "prime256v1"
-) -> ssl.SSLContext:
+def server(certs: CertificateFolder, minimum: Literal["1.3", "1.2"] = "1.3", group: str = "X25519") -> ssl.SSLContext:
     return server_context(certs.server_certificate, certs.server_key, minimum=minimum, group=group)
 
 
@@ -144,6 +142,18 @@ def test_the_group_is_the_one_that_was_set(certs: CertificateFolder) -> None:
     assert meet(server(certs, group=""), client).version == "TLSv1.3"
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
         meet(server(certs, group="prime256v1"), client)
+
+
+def test_a_client_as_they_come_is_not_asked_to_begin_again(certs: CertificateFolder) -> None:
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = server_context(certs.server_certificate, certs.server_key)
+    accepting = context.wrap_bio(to_server, to_client, server_side=True)
+    coming = client_context(certs.authority).wrap_bio(to_client, to_server, server_hostname="localhost")
+    for side in (coming, accepting):
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    coming.do_handshake()
+    accepting.do_handshake()
 
 
 def test_an_unknown_group_is_a_mistake_in_the_settings(certs: CertificateFolder) -> None:

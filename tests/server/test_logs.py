@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import threading
 
 import pytest
@@ -50,6 +51,33 @@ def test_a_traceback_is_told_without_the_characters_of_whoever_caused_it(style: 
 def test_what_is_no_terminal_gets_json() -> None:
     row = json.loads(_logged("auto", lambda log: log.warning("x", extra={"session": "s1"})))
     assert (row["level"], row["message"], row["session"]) == ("warning", "x", "s1")
+
+
+def test_a_bug_in_one_line_is_not_the_end_of_the_log() -> None:
+    text = _logged(
+        "text",
+        lambda log: log.info("%d lines", "some"),
+        lambda log: log.info("%d lines", 2, extra={"account": "alice"}),
+    )
+    assert re.fullmatch(
+        r"a line of securechat\.test, \d+, could not be written: TypeError\n\S+ info 2 lines account=alice\n", text
+    )
+
+
+def test_lines_that_come_at_once_are_written_at_once() -> None:
+    class Counting(io.StringIO):
+        writes = 0
+
+        def write(self, text: str) -> int:
+            self.writes += 1
+            return super().write(text)
+
+    stream = Counting()
+    with Log("text", stream):
+        for number in range(100):
+            logging.getLogger("securechat.test").info("line %d", number)
+    assert stream.getvalue().count("\n") == 100
+    assert stream.writes < 50
 
 
 class Terminal(io.StringIO):
