@@ -74,7 +74,7 @@ class Listening(Interface):
     def handle(self, item: AnyRequest | ProtocolError) -> None: ...
     def drained(self) -> None: ...
     def check(self, now: float) -> float: ...
-    def ended(self) -> None: ...
+    def ended(self, why: str) -> None: ...
     def deafen(self) -> None: ...
 
 
@@ -214,7 +214,7 @@ class Connection:
         except ssl.SSLWantReadError:
             self._write_waits_for = READ
         except OSError as error:
-            self._lost(error)
+            self.drop(_reason(error))
             return
         if self._phase is FLUSHING and not self.queued:
             self._say_goodbye()
@@ -239,8 +239,8 @@ class Connection:
                 log.info("handshake not finished in time", extra={"peer": self.address})
             self.drop()
 
-    def drop(self) -> None:
-        """Close at once, without a word."""
+    def drop(self, why: str = "") -> None:
+        """Close at once, without a word; `why` is for the log."""
         if self._phase is CLOSED:
             return
         self._watch(0)
@@ -252,7 +252,7 @@ class Connection:
         self._socket.close()
         session, self.session = self.session, None
         if session:
-            session.ended()
+            session.ended(why)
         self._owner.closed(self)
 
     @property
@@ -332,7 +332,7 @@ class Connection:
         except ssl.SSLWantWriteError:
             self._read_waits_for = WRITE
         except OSError as error:
-            self._lost(error)
+            self.drop(_reason(error))
             return
         self._hand_over()
         self._watch()
@@ -380,10 +380,6 @@ class Connection:
             pass
         except OSError:
             self.drop()
-
-    def _lost(self, error: OSError) -> None:
-        log.info("connection lost: %s", _reason(error), extra={"peer": self.address})
-        self.drop()
 
     def fileno(self) -> int:
         """The socket's descriptor, for the selector."""

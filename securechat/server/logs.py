@@ -5,6 +5,7 @@ a token, because nobody logs one.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import logging.handlers
@@ -27,7 +28,12 @@ _FIELDS = ("peer", "account", "session")
 
 
 def _stamp(record: logging.LogRecord) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _escape(text: str) -> str:
@@ -104,7 +110,7 @@ class _Writer(threading.Thread):
         try:
             return f"{self._formatter.format(record)}\n"
         except Exception as error:  # noqa: BLE001 - a bug in one line is not the end of the log
-            return f"a line of {record.name}, {record.lineno}, could not be written: {type(error).__name__}\n"
+            return f"a line of {record.name} could not be written: {type(error).__name__}\n"
 
     def stop(self) -> None:
         """Write out what is queued and end, as far as stderr takes it in a moment."""

@@ -156,8 +156,8 @@ class Session:
         before, self._taken = self._taken, self.connection.taken
         return self._taken > before + PING_BYTES
 
-    def ended(self) -> None:
-        """The connection is closed."""
+    def ended(self, why: str) -> None:
+        """The connection is closed; `why`, where it was lost."""
         self.is_over = True
         # Without a cycle it is gone now: the next look for garbage may be an hour away (see `process`).
         self.subscriptions.end_all()
@@ -165,7 +165,9 @@ class Session:
         del self.entry
         if self.state is IN:
             self.reactor.audience.left(self)
-            log.info("session ended", extra=self.who())
+            log.info("session ended%s", f": {why}" if why else "", extra=self.who())
+        elif why:
+            log.info("connection lost: %s", why, extra=self.who())
 
     # --- what its reactor says -----------------------------------------------------------------------
 

@@ -57,6 +57,20 @@ def test_a_line_over_the_limit_is_refused_and_closed_before_it_ends(server: Serv
         assert (answer["type"], answer["code"]) == ("error", "too-long")
 
 
+def test_a_session_that_is_cut_off_ends_with_one_line_in_the_log_that_says_why(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged = caplog.at_level(logging.INFO, logger="securechat")
+    with logged, peer(server, "alice", room="lobby") as alice, peer(server, "bob", room="lobby") as bob:
+        bob.send({"type": "sync"})
+        caplog.clear()
+        alice.close()
+        while bob.receive() != {"type": "presence", "username": "alice", "online": False}:
+            pass
+    ends = [record for record in caplog.records if getattr(record, "account", "") == "alice"]
+    assert [one.getMessage() for one in ends] == ["session ended: the peer cut it without a TLS goodbye"]
+
+
 def test_an_unfinished_line_at_the_end_is_an_error(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="securechat"), peer(server, "alice") as alice:
         alice.send_bytes(b'{"type":"pi')
