@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", metavar="NAMES", help=f"scenarios, with commas: {', '.join(plan.scenarios())}")
     made.add_argument("--subjects", metavar="NAMES", help=f"servers, with commas: {', '.join(names)} (default: all)")
     made.add_argument("--repeat", type=int, default=1, help="runs of each server in a case (default %(default)s)")
-    made.add_argument("--full", action="store_true", help="everything, which takes hours and 10 GB of temporary files")
+    made.add_argument("--full", action="store_true", help="the largest cases, too: 10 GB of temporary files")
+    made.add_argument("--full-repeat", type=int, help="runs of what --full adds (default: as many as of the others)")
     made.add_argument("--json", action="store_true", help="print JSON, with every run")
     made.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this file, between its marks")
     own = made.add_argument_group("a burst of one's own, in the place of all cases")
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
         cases = [plan.burst(talk._replace(pasted=asked.pasted))]
     raise_descriptor_limit()
     began = page.state_of_the_machine()
-    results = run_all(cases, installed(wanted), asked.repeat, quiet=asked.json)
+    results = run_all(cases, installed(wanted), asked.repeat, asked.full_repeat or asked.repeat, quiet=asked.json)
     if asked.json:
         print(json.dumps(as_json(results), indent=2))
     if asked.markdown:
@@ -84,14 +85,16 @@ def installed(wanted: Sequence[str]) -> list[Subject]:
     return found
 
 
-def run_all(cases: Sequence[Case], subjects: Sequence[Subject], repeat: int, *, quiet: bool) -> list[Result]:
+def run_all(
+    cases: Sequence[Case], subjects: Sequence[Subject], repeat: int, full_repeat: int, *, quiet: bool
+) -> list[Result]:
     """All cases; unless `quiet`, each scenario's table as soon as it is there."""
     results: list[Result] = []
     for scenario in dict.fromkeys(case.scenario for case in cases):
         its = []
         for case in cases:
             if case.scenario == scenario:
-                its += run_in_turn(case, plan.doing(case, subjects), repeat)
+                its += run_in_turn(case, plan.doing(case, subjects), full_repeat if case.full else repeat)
         if its and not quiet:
             print(f"\n{scenario}\n{as_text(table(its))}", flush=True)
         results += its

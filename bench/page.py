@@ -31,11 +31,10 @@ def write(path: Path, results: Sequence[Result], load_before: str) -> None:
 
 
 def _made(results: Sequence[Result], load_before: str) -> str:
-    runs = max(len(result.runs) for result in results)
     machine = f"{os.cpu_count()} processors ({_processor()}), Linux {platform.release()}"
     software = f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION}"
     load = f"Load average before: {load_before}, after: {state_of_the_machine()}"
-    parts = [f"{machine}, {software}. Medians of {runs} runs, in turn. {load}.\n"]
+    parts = [f"{machine}, {software}. Medians of the runs, in turn. {load}.\n"]
     for scenario in dict.fromkeys(result.case.scenario for result in results):
         rows = table([result for result in results if result.case.scenario == scenario])
         parts.append(f"### {scenario}\n\n{as_markdown(rows)}\n")

@@ -35,7 +35,7 @@ class Result(NamedTuple):
 def table(results: Sequence[Result]) -> list[list[str]]:
     """The results of one scenario: a row of headings, then a row a case and server."""
     shown = results[0].case.shown
-    rows = [["case", "server", "times", *shown, "wrong", "generator idle"]]
+    rows = [["case", "server", "runs", "times", *shown, "wrong", "generator idle"]]
     first: dict[str, float] = {}
     for result in results:
         case, figures = result.case, result.medians
@@ -47,7 +47,9 @@ def table(results: Sequence[Result]) -> list[list[str]]:
         numbers = [_number(figures[name]) for name in shown]
         checked = [figures[name] for name in WRONG if name in figures]
         wrong = f"{sum(checked):.0f}" if checked else ""
-        rows.append([case.title, result.subject, f"{ratio:.2f}", *numbers, wrong, _idle(figures)])
+        rows.append(
+            [case.title, result.subject, str(len(result.runs)), f"{ratio:.2f}", *numbers, wrong, _idle(figures)]
+        )
     return rows
 
 

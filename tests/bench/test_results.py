@@ -22,7 +22,7 @@ def test_the_table_has_medians_and_ratios_to_the_first() -> None:
     head, first, second = table([ours, theirs])
     at = head.index(plan.PER_DELIVERY)
     assert [row[at] for row in (first, second)] == ["0.50", "10.0"]
-    assert [row[2] for row in (first, second)] == ["1.00", "20.00"]
+    assert [row[2:4] for row in (first, second)] == [["3", "1.00"], ["3", "20.00"]]
     assert (ours.wrong, theirs.wrong) == ("", "")
 
 
@@ -31,7 +31,7 @@ def test_growth_is_compared_with_the_first_case() -> None:
     rows = table(
         [Result(case, "securechat", [dict.fromkeys(case.shown, value)]) for case, value in ((few, 20.0), (many, 15.0))]
     )
-    assert [row[2] for row in rows[1:]] == ["1.00", "0.75"]
+    assert [row[3] for row in rows[1:]] == ["1.00", "0.75"]
 
 
 def test_one_lost_message_in_any_run_is_wrong() -> None:

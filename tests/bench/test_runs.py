@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
+from bench.__main__ import main, run_all
+from bench.plan import Case
 from bench.scenarios import coming, past
+from bench.scenarios.members import Figures
 from bench.scenarios.talk import Talk, measure
 from bench.subjects import Serving, Subject
 from bench.subjects.asyncio_chat import AsyncioChat
@@ -105,7 +108,23 @@ def test_the_command_runs_servers_in_turn_and_compares_them(capsys: pytest.Captu
     asked = ["--readers", "3", "--in-flight", "2", "--messages", "10", "--seconds", "60", "--repeat", "2"]
     assert main([*asked, "--subjects", "tutorial,asyncio"]) == 0
     printed = capsys.readouterr()
-    assert re.search(r"^3 readers, 1 author, 2 in flight +asyncio +1\.00 .*%", printed.out, re.MULTILINE)
-    assert re.search(r"^3 readers, 1 author, 2 in flight +tutorial +\d+\.\d\d .*%", printed.out, re.MULTILINE)
+    assert re.search(r"^3 readers, 1 author, 2 in flight +asyncio +2 +1\.00 .*%", printed.out, re.MULTILINE)
+    assert re.search(r"^3 readers, 1 author, 2 in flight +tutorial +2 +\d+\.\d\d .*%", printed.out, re.MULTILINE)
     turns = re.findall(r"(\w+), (\d) of 2", printed.err)
     assert turns == [("asyncio", "1"), ("tutorial", "1"), ("asyncio", "2"), ("tutorial", "2")]
+
+
+def test_the_largest_cases_are_run_as_often_as_is_asked_for_them() -> None:
+    ran: list[str] = []
+
+    def run(subject: Subject, folder: Path, *, name: str) -> Figures:
+        ran.append(name)
+        return {"cost": 1.0}
+
+    cases = [
+        Case("scenario", name, partial(run, name=name), "cost", ("cost",), full=name == "large")
+        for name in ("small", "large")
+    ]
+    results = run_all(cases, [AsyncioChat()], repeat=3, full_repeat=1, quiet=True)
+    assert ran == ["small", "small", "small", "large"]
+    assert [len(one.runs) for one in results] == [3, 1]
