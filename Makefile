@@ -43,7 +43,7 @@ test: $(TOOLS) ## Run every test, and hold the coverage
 faults: $(TOOLS) ## Kill servers, cut the power and break connections, hundreds of times, and count
 	@$(BIN)/python -m tests.faults
 
-faults-cluster: $(TOOLS) ## Kill and pause nodes and NATS servers of a cluster for MINUTES of 15, and count
+faults-cluster: $(TOOLS) ## Kill, pause and cut off nodes and NATS servers of a cluster for MINUTES of 15, and count
 	@$(BIN)/python -m tests.faults.nodes --minutes $(or $(MINUTES),15)
 
 soak: $(TOOLS) ## Serve clients, attackers and reloads at once for MINUTES of 10, and count

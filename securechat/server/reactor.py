@@ -1,16 +1,11 @@
-"""A thread with a selector that owns connections: it waits, and lets them read, write and time out.
+"""A thread that owns connections: it waits in its loop, and lets them read, write and time out.
 
 Other threads only leave a note (`post`). It blocks on nothing but its selector: no disk, no hashing, no lock held over
 I/O. It knows frames and batches; what a request means is the session's, what a byte means the protocol's.
 """
 
 import collections
-import contextlib
-import heapq
-import itertools
 import logging
-import math
-import selectors
 import socket
 import threading
 import time
@@ -26,6 +21,7 @@ from securechat.protocols.frames import Broadcast, Bye, NodeList
 from securechat.server.audience import Audience
 from securechat.server.connection import Connection
 from securechat.server.fanout import Delivery, Origin
+from securechat.server.loop import Loop
 from securechat.server.own_account import session_name
 from securechat.server.salts import Salts
 from securechat.server.services import Services
@@ -62,15 +58,13 @@ class Reactor:
         self.counts = ReactorCounts()
         self.audience = Audience(self)
         self._pace = pace
-        self._selector = selectors.DefaultSelector()
-        self._near, self._far = socket.socketpair()
-        self._near.setblocking(False)
-        self._far.setblocking(False)
-        self._selector.register(self._near, selectors.EVENT_READ, None)
-        self._notes: collections.deque[Callable[[], None]] = collections.deque()
-        self._woken = False
-        self._timers: list[tuple[float, int, Connection]] = []
-        self._tie = itertools.count()
+        self._loop: Loop[Connection] = Loop()
+        self.post = self._loop.post
+        """Have the reactor's thread call this soon; safe from every thread."""
+        self.watch = self._loop.watch
+        """Wait for other things than before on a connection's socket; 0 is nothing."""
+        self.expect = self._loop.expect
+        """Call a connection's `check` at this time of the monotonic clock, or before."""
         self._connections: set[Connection] = set()
         self._strangers: dict[Connection, float] = {}
         """Those that have not logged in, since when, the oldest first."""
@@ -87,16 +81,8 @@ class Reactor:
         """Start the thread."""
         self._thread.start()
 
-    def post(self, note: Callable[[], None]) -> None:
-        """Have the reactor's thread call this soon; safe from every thread."""
-        self._notes.append(note)
-        if not self._woken:
-            self._woken = True
-            with contextlib.suppress(OSError):  # full: a wake-up is on its way; closed: nobody is left to wake
-                self._far.send(b"\0")
-
     def post_for(self, connection: Connection, note: Callable[[], None]) -> None:
-        """The same, where a bug in the note is the end of this connection's session."""
+        """`post`, where a bug in the note is the end of this connection's session."""
         self.post(lambda: self.guard(connection, note))
 
     def adopt(self, raw: socket.socket, address: str, source: str) -> None:
@@ -178,15 +164,6 @@ class Reactor:
 
     # --- for its connections and sessions ----------------------------------------------------------
 
-    def watch(self, connection: Connection, before: int, mask: int) -> None:
-        """Wait for other things than before on this connection's socket; 0 is nothing."""
-        if not mask:
-            self._selector.unregister(connection)
-        elif before:
-            self._selector.modify(connection, mask, connection)
-        else:
-            self._selector.register(connection, mask, connection)
-
     def page_later(self, subscriptions: Subscriptions) -> None:
         """Let this session read on when it is its turn among those who are behind."""
         self._behind.append(subscriptions)
@@ -194,13 +171,6 @@ class Reactor:
     def flush_later(self, connection: Connection) -> None:
         """Write this connection's queue at the end of the turn."""
         self._dirty.append(connection)
-
-    def expect(self, connection: Connection, deadline: float) -> None:
-        """Call the connection's `check` at this time of the monotonic clock, or before."""
-        # One timer a connection counts: a later one is set when it has fired, or each line would leave one behind.
-        if deadline < connection.scheduled:
-            connection.scheduled = deadline
-            heapq.heappush(self._timers, (deadline, next(self._tie), connection))
 
     def opened(self, connection: Connection) -> Session:
         """A session for a connection whose handshake is done."""
@@ -233,18 +203,11 @@ class Reactor:
         finally:
             for connection in tuple(self._connections):
                 connection.drop()
-            self._selector.close()
-            self._near.close()
-            self._far.close()
+            self._loop.close()
 
     def _turn(self) -> None:
         handshakes = 0
-        busy = self._notes or self._dirty or self._proposals or self._behind
-        for key, mask in self._selector.select(0 if busy else self._until_timer()):
-            connection = key.data
-            if connection is None:
-                self._take_wake_up()
-                continue
+        for connection, mask in self._loop.ready(at_once=bool(self._dirty or self._proposals or self._behind)):
             if connection.is_new:
                 handshakes += 1
                 if handshakes > HANDSHAKES_A_TURN:
@@ -253,36 +216,13 @@ class Reactor:
                 connection.ready(mask)
             except Exception:  # noqa: BLE001 - rule 6
                 self._end_failed(connection)
-        self._take_notes()
-        self._run_timers()
+        self._loop.take_notes()
+        now = time.monotonic()
+        for connection in self._loop.due(now):
+            self.guard(connection, connection.check, now)
         self._submit()
         self._page()
         self._flush()
-
-    def _until_timer(self) -> float | None:
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
-
-    def _take_wake_up(self) -> None:
-        # In this order: a note that comes between the two lines is taken in this very turn.
-        with contextlib.suppress(BlockingIOError):
-            self._near.recv(4096)
-        self._woken = False
-
-    def _take_notes(self) -> None:
-        for _ in range(len(self._notes)):
-            note = self._notes.popleft()
-            try:
-                note()
-            except Exception:
-                log.exception("a note to the reactor failed")
-
-    def _run_timers(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            when, _, connection = heapq.heappop(self._timers)
-            if when == connection.scheduled and not connection.is_closed:
-                connection.scheduled = math.inf
-                self.guard(connection, connection.check, now)
 
     def _submit(self) -> None:
         if not self._proposals:

@@ -10,9 +10,6 @@ from typing import Final
 from securechat import audit
 from securechat.limits import AUDIT_ENTRIES
 
-AT_ONCE: Final = 256
-"""Entries in one write."""
-
 GATHER_SECONDS: Final = 0.1
 """From the first entry to the write: each write is two syncs and a rename, and half a millisecond of CPU, which in a
 storm of logins was a quarter of what they cost (measured)."""
@@ -54,7 +51,7 @@ class Trail:
             entries = [self._entries.get()]
             self._ending.wait(GATHER_SECONDS)
             with contextlib.suppress(queue.Empty):
-                while len(entries) < AT_ONCE and entries[-1] is not None:
+                while len(entries) < AUDIT_ENTRIES and entries[-1] is not None:
                     entries.append(self._entries.get_nowait())
             going = entries[-1] is not None
             self._write([one for one in entries if one is not None])
