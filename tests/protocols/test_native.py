@@ -49,6 +49,16 @@ def test_an_event_is_one_line_and_arrives_as_it_was_encoded(event: f.AnyEvent) -
     assert json.loads(line)["type"] == tag(type(event))
 
 
+def test_events_that_are_encoded_together_are_their_lines_one_behind_the_other() -> None:
+    events: list[f.AnyEvent] = [
+        f.PongAnswer(),
+        f.Message(room="lobby", seq=1, sender="alice", time=2, text="a\nb"),
+        f.PingPeer(),
+    ]
+    assert NativeProtocol.encode_all(events) == b"".join(map(NativeProtocol.encode, events))
+    assert NativeProtocol.encode_all([]) == b""
+
+
 def test_what_has_its_default_is_left_out_of_a_line() -> None:
     assert NativeClientProtocol.encode(f.Sync()) == b'{"type":"sync"}\n'
     assert NativeClientProtocol.encode(f.History(room="lobby")) == b'{"type":"history","room":"lobby"}\n'
