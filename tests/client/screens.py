@@ -131,6 +131,13 @@ class OnScreen:
         """Wait until each text stands on the screen."""
         return self.wait(lambda lines: all(text in "\n".join(lines) for text in texts), repr(texts))
 
+    def wait_asleep(self) -> None:
+        """Wait until the command waits for a key: a signal that comes before that would wait for the key, too."""
+        deadline = time.monotonic() + DEADLINE
+        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, "it never waits"
+            self._read(0.01)
+
     def end(self) -> int:
         """Read to the command's end; its exit code."""
         deadline = time.monotonic() + DEADLINE

@@ -166,6 +166,7 @@ def test_the_terminal_is_restored_when_the_password_is_not_given(
 ) -> None:
     with OnScreen("connect", "alice@localhost:1", "--ca", authority_file(tmp_path)) as screen:
         screen.wait_for("Password of alice@localhost:1:")
+        screen.wait_asleep()
         leave(screen)
         assert screen.end() in (130, 143)
         assert screen.modes() == screen.modes_before
