@@ -21,8 +21,9 @@ from bench.subjects.past import AUTHOR, ROOM, filled
 from bench.subjects.securechat import Securechat, make_home, serving_home, token_of
 
 LIVE_READERS: Final = 10
-LIVE_RATE: Final = 20
-"""Messages a second in a room in which people talk while others catch up."""
+LIVE_RATE: Final = 100
+"""Messages a second in a room in which people talk while others catch up: a hundredth of what is heard is to be more
+than one or two of them."""
 
 ASKED: Final = 200
 """Pages, and searches, in one run."""

@@ -29,6 +29,8 @@ class Subscriptions:
         self._all: dict[str, Subscription] = {}
         self._behind: dict[str, Subscription] = {}
         self._paging = False
+        self._found: tuple[Subscription, tuple[bytes, int] | Exception] | None = None
+        """What a worker has read, for this subscription."""
         self.is_due = False
         """Whether the reactor is to call `page`."""
 
@@ -93,13 +95,16 @@ class Subscriptions:
         """Have the next page queued, when it is this session's turn, for a subscription that is behind."""
         # One page at a time for a session: so the workers' queue, twice as long as connections are many, is never full.
         if self._behind and not self._paging and not self.is_due:
-            self.is_due = True
-            self.session.reactor.page_later(self)
+            self._page_later()
 
     def page(self) -> None:
         """Queue the next page for a subscription that is behind, or have it read, if the queue has room for it."""
         self.is_due = False
         session = self.session
+        if self._found:
+            found_for, self._found = self._found, None
+            self._take_found(*found_for)
+            return
         if not self._behind:
             return
         if session.connection.queued > session.queue_bytes // 2:
@@ -117,11 +122,20 @@ class Subscriptions:
         subscription.reading = Reading.PAGING
         self._paging = True
         work = read_on(self._shared, *lacks, self._page_bytes)
-        deliver = session.on_its_thread(lambda page: self._paged(subscription, page))
+        deliver = session.on_its_thread(lambda page: self._find(subscription, page))
         if not self._services.reading.submit(work, deliver):
             session.give_up(Code.TOO_MANY_REQUESTS, "Too many are reading at once.")
 
-    def _paged(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
+    def _find(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
+        # A page that a hundred wait for is there for all of them at once: each is given it when it is its turn.
+        self._found = subscription, page
+        self._page_later()
+
+    def _page_later(self) -> None:
+        self.is_due = True
+        self.session.reactor.page_later(self)
+
+    def _take_found(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
         self._paging = False
         if isinstance(page, Exception):
             log.error("records could not be read: %s", page, extra=self.session.who())

@@ -5,15 +5,19 @@ import json
 import queue
 import struct
 import termios
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from securechat.server.connection import Connection
+from securechat.server.reactor import PAGES_A_TURN, Reactor
 from securechat.server.server import Server
+from securechat.server.subscriptions import Subscriptions
 from tests.server.support import DEADLINE, Peer, peer, running_server
 
 Result = TypeVar("Result")
@@ -73,6 +77,50 @@ def test_a_reader_that_is_behind_in_two_rooms_catches_up_in_both(home: Path) -> 
             heard = late.messages(200)
             for room in ("lobby", "ops"):
                 assert [m["id"] for m in heard if m["room"] == room] == [f"{room}{n}" for n in range(100)]
+
+
+def test_a_page_for_which_many_wait_is_given_to_a_few_in_a_turn(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    turn, take, post_for = Reactor._turn, Subscriptions._take, Reactor.post_for
+    many = 5 * PAGES_A_TURN
+    may_read, may_turn, was_read = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def counted_turn(reactor: Reactor) -> None:
+        given.append(0)
+        turn(reactor)
+
+    def counted_take(subscriptions: Subscriptions, *found: Any) -> None:
+        given[-1] += 1
+        take(subscriptions, *found)
+
+    def counted_post(*words: Any) -> None:
+        post_for(*words)
+        was_read.release()
+
+    with running_server(home) as server, ExitStack() as crowd:
+        with peer(server, "alice", room="lobby") as alice:
+            alice.say("all want to read this", id="one")
+        readers = [crowd.enter_context(peer(server, "alice")) for _ in range(many)]
+        server.services.reading.submit(lambda _: may_read.wait(DEADLINE), lambda _: None)
+        for reader in readers:
+            reader.send({"type": "subscribe", "room": "lobby", "after": 0}, {"type": "ping"})
+            reader.expect("pong")
+        monkeypatch.setattr(Reactor, "post_for", counted_post)
+        monkeypatch.setattr(Reactor, "_turn", counted_turn)
+        monkeypatch.setattr(Subscriptions, "_take", counted_take)
+
+        def wait_for_turn() -> None:
+            assert may_turn.wait(DEADLINE)
+
+        server.services.reactors[0].post(wait_for_turn)
+        may_read.set()
+        for _ in readers:
+            assert was_read.acquire(timeout=DEADLINE)
+        may_turn.set()
+        for reader in readers:
+            assert reader.messages(1)[0]["id"] == "one"
+    assert sum(given) == many
+    assert max(given) <= PAGES_A_TURN
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
