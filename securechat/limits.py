@@ -268,8 +268,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     that the last one took, where that is more. Those who all talk at once share a commit; who speaks alone waits for
     nobody."""
 
-    page_bytes: Count = 262_144
-    """Encoded records read from the store at a time for one reader that catches up, or one `history`."""
+    page_bytes: Count = 131_072
+    """Encoded records read from the store at a time for one reader that catches up, or one `history`. With twice as
+    much those who are behind are level no sooner, and whoever talks meanwhile is heard later (measured)."""
 
     hash_workers: Count = 2
     """Passwords hashed at once; each takes 19 MiB."""

@@ -32,7 +32,8 @@ from securechat.server.survey import ConnectionState
 Arguments = TypeVarTuple("Arguments")
 
 PAGES_A_TURN = 4
-"""Pages queued for those who are behind before those who are level have their turn: a megabyte at most, by default."""
+"""Pages queued for those who are behind before those who are level have their turn: half a megabyte at most, by
+default."""
 
 HANDSHAKES_A_TURN = 4
 """Steps of TLS handshakes in one turn, each about a millisecond of work: those who are in wait for no more of them,
