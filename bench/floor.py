@@ -39,7 +39,11 @@ class Floor(NamedTuple):
     rounds: int = 80
 
 
-FLOORS: Final = (Floor("burst", 1000, 64, 0.005), Floor("paced", 500, 1, 0.05))
+FLOORS: Final = (
+    Floor("burst, one author", 1000, 64, 0.005),
+    Floor("burst, ten authors", 1000, 640, 0.1, rounds=20),
+    Floor("paced", 500, 1, 0.05),
+)
 
 
 def measure(floor: Floor) -> list[float]:

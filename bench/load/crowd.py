@@ -39,6 +39,9 @@ LOOK_SECONDS: Final = 0.005
 PATIENCE: Final = 10.0
 """Seconds without a byte after which what was not heard is lost."""
 
+ENTRY_PATIENCE: Final = 60.0
+"""The same while they come in: a server that tells each of thousands of each of the others is silent for longer."""
+
 
 def run(orders: Connection) -> None:
     """Be a crowd until the other end of the pipe is closed."""
@@ -141,7 +144,7 @@ class Crowd:
             if not waiting and all(peer.entered for peer in self._peers):
                 self._come = None
                 return Entered(now - began, self._waited / (now - began))
-            if now - self._heard_at > PATIENCE:
+            if now - self._heard_at > ENTRY_PATIENCE:
                 there = sum(peer.entered for peer in self._peers)
                 raise RuntimeError(f"Only {there:,} of {len(order.members):,} came in.")
             return None
