@@ -69,7 +69,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         hint = "Look at password_command in the profile."
         try:
             words = shlex.split(self.password_command)
-            done = subprocess.run(words, stdout=subprocess.PIPE, check=False, timeout=COMMAND_SECONDS)  # noqa: S603 - theirs
+            done = subprocess.run(words, stdout=subprocess.PIPE, check=False, timeout=COMMAND_SECONDS)  # noqa: S603 - the user's
             password = done.stdout.partition(b"\n")[0].decode("utf-8").removesuffix("\r")
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise SecurechatError(f"The password command failed: {type(error).__name__}.", hint=hint) from None

@@ -106,7 +106,7 @@ class Bulletin:
             if word is not None:
                 await client.publish(self._engine.whereabouts, word)
             if self._is_over:
-                await client.flush(STOP_SECONDS)  # type: ignore[arg-type]  # it is only waited for
+                await client.flush(STOP_SECONDS)  # type: ignore[arg-type]  # typed int, only waited for
                 return
             await self._news.wait()
             self._news.clear()

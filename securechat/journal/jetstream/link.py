@@ -167,7 +167,7 @@ class Link:
                 name=f"securechat {self._engine.node}",
                 tls=self._engine.tls,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=ROUND_SECONDS,  # type: ignore[arg-type]  # it is only slept for
+                reconnect_time_wait=ROUND_SECONDS,  # type: ignore[arg-type]  # typed int, only slept for
                 connect_timeout=2,
                 ping_interval=3,
                 max_outstanding_pings=2,

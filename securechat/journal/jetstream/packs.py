@@ -107,7 +107,7 @@ def written(submission: Submission, salt: Callable[[int], bytes] = os.urandom) -
         is_text = not isinstance(proposal, Proposal) or not proposal.id or is_id(proposal.id)
         return Rejected(Code.BAD_TEXT if is_text else Code.BAD_ID, "It holds half of a character (a surrogate).")
     except (msgspec.MsgspecError, TypeError):
-        log.error("a bug: no %s can be like this one", type(proposal).__name__)  # noqa: TRY400 - it would quote it
+        log.error("a bug: no %s can be like this one", type(proposal).__name__)  # noqa: TRY400 - a traceback would quote it
         return Rejected(Code.INTERNAL, "The server failed at this; nothing was stored. Its log says more.")
     if len(data) > ROOM_BYTES:
         return Rejected(Code.BAD_TEXT, f"It is too long: a cluster takes {ROOM_BYTES} bytes.")
