@@ -11,15 +11,13 @@ import math
 import selectors
 import socket
 import ssl
-import struct
-import sys
 import time
-from typing import Protocol as Interface
 
 from securechat.errors import ProtocolError
-from securechat.limits import Limits
 from securechat.protocols.frames import AnyEvent, AnyRequest, Logout
 from securechat.protocols.native import NativeProtocol
+from securechat.server.neighbours import Listening, Owner
+from securechat.server.tcp_info import acknowledged_bytes
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -34,9 +32,6 @@ POURING_SECONDS = 0.001
 
 WRITE_BYTES = 262_144
 """Queued bytes that are joined for one run of TLS writes."""
-
-ACKNOWLEDGED = struct.Struct("@120xQ")
-"""Of Linux's `struct tcp_info`: `tcpi_bytes_acked`, which no later version moves (linux/tcp.h)."""
 
 log = logging.getLogger(__name__)
 
@@ -53,29 +48,6 @@ class Phase(enum.Enum):
 
 # By names of their own: looking one up in its class takes as long as all that `flush` does besides the TLS write.
 HANDSHAKE, OPEN, FLUSHING, LINGERING, CLOSED = Phase
-
-
-class Owner(Interface):
-    """What a connection needs of its reactor."""
-
-    limits: Limits
-
-    def watch(self, connection: "Connection", before: int, mask: int) -> None: ...
-    def flush_later(self, connection: "Connection") -> None: ...
-    def expect(self, connection: "Connection", deadline: float) -> None: ...
-    def opened(self, connection: "Connection") -> "Listening": ...
-    def closed(self, connection: "Connection") -> None: ...
-
-
-class Listening(Interface):
-    """What a connection needs of its session."""
-
-    def hears(self) -> bool: ...
-    def handle(self, item: AnyRequest | ProtocolError) -> None: ...
-    def drained(self) -> None: ...
-    def check(self, now: float) -> float: ...
-    def ended(self, why: str) -> None: ...
-    def deafen(self) -> None: ...
 
 
 class Connection:
@@ -263,11 +235,7 @@ class Connection:
     @property
     def taken(self) -> int:
         """Bytes that the peer's system has acknowledged so far; 0 where this system does not tell (Linux does)."""
-        if sys.platform == "linux":
-            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKNOWLEDGED.size)
-            if len(told) == ACKNOWLEDGED.size:  # it is less before Linux 4.1
-                return int(ACKNOWLEDGED.unpack(told)[0])
-        return 0
+        return acknowledged_bytes(self._socket)
 
     @property
     def is_open(self) -> bool:

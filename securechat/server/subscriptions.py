@@ -30,7 +30,7 @@ class Subscriptions:
         self._behind: dict[str, Subscription] = {}
         self._paging = False
         self._found: tuple[Subscription, tuple[bytes, int] | Exception] | None = None
-        """What a worker has read, for this subscription."""
+        """What a worker has read, for this subscription: a page at most, until the reactor calls `page`."""
         self.is_due = False
         """Whether the reactor is to call `page`."""
 
@@ -122,11 +122,11 @@ class Subscriptions:
         subscription.reading = Reading.PAGING
         self._paging = True
         work = read_on(self._shared, *lacks, self._page_bytes)
-        deliver = session.on_its_thread(lambda page: self._find(subscription, page))
+        deliver = session.on_its_thread(lambda page: self._hold(subscription, page))
         if not self._services.reading.submit(work, deliver):
             session.give_up(Code.TOO_MANY_REQUESTS, "Too many are reading at once.")
 
-    def _find(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
+    def _hold(self, subscription: Subscription, page: tuple[bytes, int] | Exception) -> None:
         # A page that a hundred wait for is there for all of them at once: each is given it when it is its turn.
         self._found = subscription, page
         self._page_later()

@@ -1,0 +1,36 @@
+"""What a connection needs of those beside it: of the reactor that owns it, and of the session that listens to it.
+
+It holds no code, and knows neither of them.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from securechat.errors import ProtocolError
+from securechat.limits import Limits
+from securechat.protocols.frames import AnyRequest
+
+if TYPE_CHECKING:
+    from securechat.server.connection import Connection
+
+
+class Owner(Protocol):
+    """What a connection needs of its reactor."""
+
+    limits: Limits
+
+    def watch(self, connection: "Connection", before: int, mask: int) -> None: ...
+    def flush_later(self, connection: "Connection") -> None: ...
+    def expect(self, connection: "Connection", deadline: float) -> None: ...
+    def opened(self, connection: "Connection") -> "Listening": ...
+    def closed(self, connection: "Connection") -> None: ...
+
+
+class Listening(Protocol):
+    """What a connection needs of its session."""
+
+    def hears(self) -> bool: ...
+    def handle(self, item: AnyRequest | ProtocolError) -> None: ...
+    def drained(self) -> None: ...
+    def check(self, now: float) -> float: ...
+    def ended(self, why: str) -> None: ...
+    def deafen(self) -> None: ...
