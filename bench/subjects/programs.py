@@ -1,5 +1,7 @@
 """Start a server's program on a free port of the loopback, and end it. It knows no protocol."""
 
+import contextlib
+import random
 import resource
 import socket
 import subprocess
@@ -12,11 +14,20 @@ from typing import Final
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 20.0
 
+PORTS: Final = range(20_000, 32_000)
+"""Below those that Linux gives to whoever takes any (`net.ipv4.ip_local_port_range`, from 32,768 on)."""
+
 
 def free_port() -> int:
-    """A port that nobody listens on now. Another process may take it first; then the server says so and ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on now, and that the system gives to nobody who takes any.
+
+    Of those it could be another program's before the server has it; that would be taken for the server.
+    """
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

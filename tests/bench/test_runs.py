@@ -16,6 +16,7 @@ from bench.scenarios.talk import Talk, measure
 from bench.subjects import Serving, Subject
 from bench.subjects.asyncio_chat import AsyncioChat
 from bench.subjects.past import ROOM, filled
+from bench.subjects.programs import free_port
 from bench.subjects.securechat import Securechat
 from securechat.chat import chain
 from securechat.journal.reader import Reader
@@ -58,6 +59,11 @@ def test_who_dropped_comes_back_to_what_it_missed(subject: Subject, tmp_path: Pa
     figures = coming.storm(subject, tmp_path, 3)
     assert figures["level s"] > 0
     assert figures["CPU ms/login"] > 0
+
+
+def test_a_server_gets_a_port_that_the_system_gives_to_nobody_else() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert all(free_port() < first for _ in range(50))
 
 
 def test_logins_and_connections_have_their_cost(tmp_path: Path) -> None:
