@@ -56,7 +56,7 @@ def backup(home: Path, file: Path, *, with_ca_key: bool = False) -> dict[str, in
     if file.exists() or file.is_symlink():
         raise AlreadyExists(f"There is a file {file} already.", hint="Name another; a backup replaces nothing.")
     if not (home / STORE).exists():
-        raise NotFound(f"There is no {STORE} in {home}.", hint="Name the folder of a server with --home.")
+        raise NotFound(f"There is no {STORE} in {home.absolute()}.", hint="Name the folder of a server with --home.")
     if with_ca_key and not (home / AUTHORITY_KEY).exists():
         raise NotFound(f"There is no {home / AUTHORITY_KEY}.", hint="Without --with-ca-key the backup needs none.")
     try:

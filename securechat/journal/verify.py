@@ -88,7 +88,9 @@ def verify_store(path: Path, rooms: Collection[str] = ()) -> Report:
     verified: list[Verified] = []
     stated: dict[str, Room] = {}
     if not path.exists():
-        raise NotFound(f"There is no {path.name} in {path.parent}.", hint="Name the folder of a server with --home.")
+        raise NotFound(
+            f"There is no {path.name} in {path.parent.absolute()}.", hint="Name the folder of a server with --home."
+        )
     try:
         with closing(Reader(path)) as reader, reader.snapshot() as connection:
             connection.text_factory = _text

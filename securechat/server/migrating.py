@@ -78,7 +78,7 @@ def to_single(home: Path, config: Config) -> Migrated:
 def _store(home: Path, config: Config) -> Iterator[Store]:
     """The home's store, while no server is at work on it."""
     if not (home / STORE).exists():
-        raise NotFound(f"There is no {STORE} in {home}.", hint="Name the folder of a server with --home.")
+        raise NotFound(f"There is no {STORE} in {home.absolute()}.", hint="Name the folder of a server with --home.")
     with only_server(home), contextlib.closing(Store(home / STORE, config.durability)) as store:
         yield store
 

@@ -99,6 +99,15 @@ def test_verify_tells_what_retention_has_erased(home: Path) -> None:
     assert lobby.endswith("  (retention has erased 1 to 2)")
 
 
+@pytest.mark.parametrize("command", [["verify"], ["backup", "copy.tar"]], ids=["verify", "backup"])
+def test_without_a_store_the_current_folder_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*command)
+    assert f"There is no chat.db in {tmp_path}. Name the folder" in result.stderr
+
+
 def test_without_a_store_verify_says_where_it_looked(tmp_path: Path) -> None:
     result = run("verify", "--home", tmp_path)
     assert (result.exit_code, result.stdout) == (6, "")
